@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'dotenv'
+import type { z } from 'zod'
+
+/** Where the program itself lies; the same for `src/` and `dist/`. */
+export const projectRoot = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+
+/** What the operator has said: the file that ENV_FILE names, under the real environment. */
+export interface Environment {
+  /** The real path of ENV_FILE, or of `.env` at the project's root. */
+  file: string
+  /** Whether that file exists. */
+  found: boolean
+  /** Locks and PIDs of this installation; depends on nothing that the file says. */
+  runFolder: string
+  /** Without those that are empty: an empty variable is one that isn't set. */
+  variables: Record<string, string>
+  /** Each assignment as the file spells it, in order, twice where it stands twice. */
+  assignments: Assignment[]
+}
+
+interface Assignment {
+  variable: string
+  /** What stands behind the `=`, comments and quotes included. */
+  raw: string
+}
+
+/** One thing about the configuration that cannot work. */
+export interface ConfigFault {
+  variable: string
+  /** What was found, secrets masked. */
+  found?: string
+  expected: string
+}
+
+/** A configuration with what is worth a warning, or every fault in it at once. */
+export type Checked<T> = { config: T; warnings: string[] } | { faults: ConfigFault[] }
+
+/** Reads ENV_FILE and the process's environment, which wins; a file that is missing is empty. */
+export function readEnvironment(
+  processVariables: Record<string, string | undefined> = process.env,
+): Environment {
+  const file = realPath(resolve(processVariables.ENV_FILE || join(projectRoot, '.env')))
+  const found = existsSync(file)
+  const text = found ? readFileSync(file, 'utf8') : ''
+  const key = createHash('sha256').update(file).digest('hex').slice(0, 12)
+  const merged = { ...parse(text), ...processVariables }
+  return {
+    file,
+    found,
+    runFolder: join(projectRoot, 'data', 'run', key),
+    variables: Object.fromEntries(
+      Object.entries(merged).flatMap(([name, value]) => (value?.trim() ? [[name, value]] : [])),
+    ),
+    assignments: [...text.matchAll(/^\s*(?:export\s+)?([\w.-]+)\s*=[ \t]*(.*?)\s*$/gm)].map(
+      ([, variable = '', raw = '']) => ({ variable, raw }),
+    ),
+  }
+}
+
+/** Checks the variables against a schema whose messages say what is expected of each. */
+export function checkVariables<T>(
+  schema: z.ZodType<T>,
+  environment: Environment,
+): { value: T } | { faults: ConfigFault[] } {
+  const result = schema.safeParse(environment.variables)
+  if (result.success) return { value: result.data }
+  const faults = result.error.issues.map((issue): ConfigFault => {
+    const variable = String(issue.path[0])
+    const found = environment.variables[variable]
+    const secret = /SECRET|TOKEN|ACCESS_KEY|URL|PASSWORD/.test(variable)
+    return {
+      variable,
+      expected: issue.message,
+      ...(found === undefined ? {} : { found: secret ? '***' : found }),
+    }
+  })
+  return { faults }
+}
+
+/** One line for one fault: what is wrong, where, and what to write instead. */
+export function describeFault({ variable, found, expected }: ConfigFault): string {
+  return `${variable}: ${found === undefined ? 'not set' : `found "${found}"`}; expected ${expected}`
+}
+
+/** A warning with the command that mends it, if others than its owner can read the file. */
+export function permissionWarnings({ file, found }: Environment): string[] {
+  const shared = found && (statSync(file).mode & 0o077) !== 0
+  return shared ? [`${file} holds passwords and others can read it: chmod 600 '${file}'`] : []
+}
+
+function realPath(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const folder = dirname(path)
+  return existsSync(folder) ? join(realpathSync(folder), basename(path)) : path
+}

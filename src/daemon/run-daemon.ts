@@ -1,0 +1,116 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock, type Clock } from './clock.ts'
+import {
+  describeFault,
+  permissionWarnings,
+  readEnvironment,
+  type Checked,
+  type Environment,
+} from './environment.ts'
+import { takeLock, writePid } from './lock.ts'
+import { createLog, describeError, type Log, type LogOptions } from './logger.ts'
+import { Redactor } from './redact.ts'
+import { keepStatus } from './status-file.ts'
+
+/** The exit code of a daemon whose configuration cannot work (EX_CONFIG of sysexits.h). */
+const refusedCode = 78
+
+/** What every daemon needs of its configuration. */
+export interface DaemonConfig {
+  log: Omit<LogOptions, 'daemon'>
+  statusFolder: string
+  /** What must never be read anywhere. */
+  secrets: string[]
+}
+
+export interface DaemonContext<C> {
+  config: C
+  environment: Environment
+  log: Log
+  redactor: Redactor
+  clock: Clock
+  /** Says what the status file holds from now on. */
+  publish(status: () => Record<string, unknown>): void
+}
+
+export interface Daemon<C> {
+  name: string
+  configure(environment: Environment): Checked<C>
+  /** Runs until the signal aborts, and ends in order within 8 s of it. */
+  run(context: DaemonContext<C>, signal: AbortSignal): Promise<void>
+}
+
+/**
+ * The life of a daemon: configuration, lock, log and status around `run`, and an exit code:
+ * 0 after a clean stop, 78 for a configuration that cannot work, 1 for anything else.
+ */
+export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Promise<never> {
+  process.umask(0o077)
+  const environment = readEnvironment()
+  const checked = daemon.configure(environment)
+  if ('faults' in checked) {
+    for (const fault of checked.faults) process.stderr.write(`${describeFault(fault)}\n`)
+    process.exit(refusedCode)
+  }
+  const { config } = checked
+  const lock = join(environment.runFolder, daemon.name)
+  if (!takeLock(`${lock}.lock`)) {
+    process.stderr.write(`another ${daemon.name} of this installation is running (${lock}.pid)\n`)
+    process.exit(1)
+  }
+  writePid(`${lock}.pid`)
+
+  const clock = systemClock
+  const redactor = new Redactor()
+  redactor.add(...config.secrets)
+  mkdirSync(config.statusFolder, { recursive: true })
+  const log = createLog({ ...config.log, daemon: daemon.name }, redactor, clock)
+  logWhatNobodyExpected(log)
+  for (const warning of [...permissionWarnings(environment), ...checked.warnings])
+    log.warn({}, warning)
+
+  let status: () => Record<string, unknown> = () => ({})
+  const ended = new AbortController()
+  const { statusFolder: folder } = config
+  const options = { daemon: daemon.name, folder, runFolder: environment.runFolder }
+  const statusKept = keepStatus(options, () => status(), clock, ended.signal)
+  log.info({ pid: process.pid, node: process.version }, `${daemon.name} started`)
+  const publish = (next: typeof status): void => void (status = next)
+  await daemon.run(
+    { config, environment, log, redactor, clock, publish },
+    stopSignal(daemon.name, log),
+  )
+  ended.abort()
+  await statusKept
+  log.info({}, `${daemon.name} stopped`)
+  process.exit(0)
+}
+
+/** Aborts at the first signal that asks to stop; the second ends the process at once. */
+function stopSignal(name: string, log: Log): AbortSignal {
+  const controller = new AbortController()
+  const stop = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) {
+      log.warn({ signal }, `${name} ends at once`)
+      process.exit(1)
+    }
+    log.info({ signal }, `${name} stopping`)
+    controller.abort()
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
+  return controller.signal
+}
+
+function logWhatNobodyExpected(log: Log): void {
+  const end = (error: unknown): void => {
+    const stack = error instanceof Error ? error.stack : undefined
+    log.error({ reason: describeError(error), stack }, 'unexpected failure; ending')
+    process.exit(1)
+  }
+  process.on('uncaughtException', end)
+  process.on('unhandledRejection', end)
+  // Node's own listener prints to stderr, in a form of its own.
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => log.warn({ name: warning.name }, warning.message))
+}

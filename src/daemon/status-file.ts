@@ -1,0 +1,65 @@
+import { renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from './clock.ts'
+
+/** How often a daemon says how it is. A status older than five of these is a daemon that hangs. */
+const everyMs = 2000
+
+/** What every status file begins with. */
+export interface StatusHeader {
+  daemon: string
+  pid: number
+  startedAt: string
+  updatedAt: string
+}
+
+export interface StatusFileOptions {
+  daemon: string
+  folder: string
+  /** Gets a link `<daemon>.status` to the file, for those who can't know the folder. */
+  runFolder: string
+}
+
+/**
+ * Replaces `<folder>/<daemon>.json` every 2 s, atomically, until the signal aborts.
+ * On a full disk the old content stays but is touched, so that a full disk is not a hang.
+ */
+export async function keepStatus(
+  options: StatusFileOptions,
+  content: () => Record<string, unknown>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = join(options.folder, `${options.daemon}.json`)
+  const startedAt = new Date(clock.now()).toISOString()
+  const link = join(options.runFolder, `${options.daemon}.status`)
+  rmSync(link, { force: true })
+  symlinkSync(path, link)
+  while (!signal.aborted) {
+    const header: StatusHeader = {
+      daemon: options.daemon,
+      pid: process.pid,
+      startedAt,
+      updatedAt: new Date(clock.now()).toISOString(),
+    }
+    replace(path, `${JSON.stringify({ ...header, ...content() }, undefined, 2)}\n`, clock)
+    await clock.sleep(everyMs, signal)
+  }
+  rmSync(path, { force: true })
+}
+
+function replace(path: string, text: string, clock: Clock): void {
+  const temporary = `${path}.new`
+  try {
+    writeFileSync(temporary, text)
+    renameSync(temporary, path)
+  } catch {
+    rmSync(temporary, { force: true })
+    try {
+      const now = clock.now() / 1000
+      utimesSync(path, now, now)
+    } catch {
+      // There is none yet: status.sh says so.
+    }
+  }
+}

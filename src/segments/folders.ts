@@ -1,0 +1,170 @@
+import { constants, createReadStream } from 'node:fs'
+import {
+  access,
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  open,
+  rename,
+  rm,
+  unlink,
+  utimes,
+} from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { withSuffix } from './segment-name.ts'
+
+/** Where everything of an installation lies. */
+export interface Folders {
+  base: string
+  /** What is not yet proven to be in S3. */
+  recordings: string
+  /** What is still being written. */
+  open: string
+  /** What is proven to be in S3. */
+  uploaded: string
+  logs: string
+  status: string
+  ledger: string
+  gaps: string
+  quarantine: string
+  tmp: string
+  /** What each camera sends, as it was last probed. */
+  streams: string
+}
+
+export function foldersBelow(base: string): Folders {
+  const data = join(base, 'data')
+  return {
+    base,
+    recordings: join(base, 'recordings'),
+    open: join(base, 'recordings', 'open'),
+    uploaded: join(base, 'uploaded'),
+    logs: join(data, 'logs'),
+    status: join(data, 'status'),
+    ledger: join(data, 'ledger'),
+    gaps: join(data, 'gaps'),
+    quarantine: join(data, 'quarantine'),
+    tmp: join(data, 'tmp'),
+    streams: join(data, 'streams'),
+  }
+}
+
+export async function makeFolders(folders: Folders): Promise<void> {
+  for (const folder of Object.values<string>({ ...folders }))
+    await mkdir(folder, { recursive: true })
+}
+
+/**
+ * Moves a file into a folder, durably, under the first of `name`, `name_2`, … that is free.
+ *
+ * Nothing is ever overwritten: the new name is made by link(2), which fails where there is one.
+ * Two processes may move the same file at once, and a crash may leave it under both names: a
+ * name that is this very file already counts as moved. Returns the new path, or undefined if
+ * the file is gone.
+ */
+export async function moveInto(
+  folder: string,
+  source: string,
+  name = basename(source),
+): Promise<string | undefined> {
+  for (let n = 1; ; n += 1) {
+    const target = join(folder, withSuffix(name, n))
+    const outcome = await linkTo(source, target)
+    if (outcome === 'taken') continue
+    if (outcome === 'gone') return undefined
+    await unlink(source).catch(ignoreMissing)
+    await syncFolder(folder)
+    if (dirname(source) !== folder) await syncFolder(dirname(source)).catch(ignoreMissing)
+    return target
+  }
+}
+
+/** Puts `source` in the place of `target` so that after a power cut either one is there, whole. */
+export async function replaceFile(source: string, target: string): Promise<void> {
+  await syncFile(source)
+  await rename(source, target)
+  await syncFolder(dirname(target))
+}
+
+/** Returns when the content of a file is on the disk. */
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Returns when the names in a folder are on the disk. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** For `catch`: that something isn't there is no failure; everything else is. */
+export function ignoreMissing(error: unknown): undefined {
+  if (!hasCode(error, 'ENOENT')) throw error
+}
+
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return codes.includes(String((error as { code?: unknown } | undefined)?.code))
+}
+
+async function linkTo(source: string, target: string): Promise<'moved' | 'taken' | 'gone'> {
+  try {
+    await link(source, target)
+    return 'moved'
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) {
+      await access(dirname(target), constants.F_OK)
+      return 'gone'
+    }
+    if (hasCode(error, 'EEXIST')) return (await isMovedAlready(source, target)) ? 'moved' : 'taken'
+    if (hasCode(error, 'EXDEV')) return copyTo(source, target)
+    // exFAT and some network file systems have no links: look, then rename.
+    if (!hasCode(error, 'EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK')) throw error
+  }
+  if (await lstat(target).catch(ignoreMissing)) return 'taken'
+  await rename(source, target)
+  return 'moved'
+}
+
+/** Into another file system: a synced copy under a temporary name, then a link to that. */
+async function copyTo(source: string, target: string): Promise<'moved' | 'taken' | 'gone'> {
+  const temporary = join(dirname(target), `.${process.pid}.${basename(target)}.tmp`.slice(-255))
+  try {
+    await copyFile(source, temporary)
+    const { atime, mtime } = await lstat(source)
+    await utimes(temporary, atime, mtime)
+    await syncFile(temporary)
+    const outcome = await linkTo(temporary, target)
+    return outcome === 'gone' ? 'taken' : outcome
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+
+/** A crash between the two steps of a move leaves the same file, or an equal copy, under both names. */
+async function isMovedAlready(source: string, target: string): Promise<boolean> {
+  const [a, b] = await Promise.all(
+    [source, target].map(async (path) => lstat(path).catch(ignoreMissing)),
+  )
+  if (!a || !b || a.size !== b.size) return false
+  if (a.dev === b.dev) return a.ino === b.ino
+  return a.isFile() && b.isFile() && (await fileCrc32(source)) === (await fileCrc32(target))
+}
+
+/** The CRC32 of a whole file, as S3 counts it. */
+export async function fileCrc32(path: string): Promise<number> {
+  let sum = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    sum = crc32(chunk as Buffer, sum)
+  return sum
+}

@@ -1,0 +1,163 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import {
+  checkVariables,
+  projectRoot,
+  type ConfigFault,
+  type Environment,
+} from '../daemon/environment.ts'
+import { logLevels, type LogOptions } from '../daemon/logger.ts'
+import { foldersBelow, type Folders } from './folders.ts'
+
+/** What both daemons and the scripts know of an installation. */
+export interface Installation {
+  folders: Folders
+  log: Omit<LogOptions, 'daemon'>
+  warnings: string[]
+}
+
+/** Every variable that `.env` may hold; N stands for a camera's number. */
+export const knownVariables = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_REGION',
+  'S3_BUCKET_NAME',
+  'S3_ENDPOINT',
+  'S3_PREFIX',
+  'S3_STORAGE_CLASS',
+  'S3_SERVER_SIDE_ENCRYPTION',
+  'S3_KMS_KEY_ID',
+  'CAMERA_N_URL',
+  'CAMERA_N_NAME',
+  'CAMERA_N_TRANSPORT',
+  'CAMERA_N_AUDIO',
+  'SEGMENT_DURATION',
+  'VIDEO_CODEC',
+  'VIDEO_FORMAT',
+  'VIDEO_BITRATE',
+  'VIDEO_HEIGHT',
+  'STALL_SECONDS',
+  'STABLE_SECONDS',
+  'RESCAN_SECONDS',
+  'UPLOAD_CONCURRENCY',
+  'LOCAL_RETENTION_HOURS',
+  'BASE_DIR',
+  'LOG_LEVEL',
+  'LOG_FORMAT',
+  'LOG_RETENTION_DAYS',
+  'TZ',
+]
+
+const schema = z.object({
+  BASE_DIR: z.string().optional(),
+  LOG_LEVEL: choice(logLevels, 'INFO', (text) => text.toUpperCase()),
+  LOG_FORMAT: choice(['text', 'json'], 'text'),
+  LOG_RETENTION_DAYS: numberBetween(0, 36_500, 14, 'a number of days, for example 14'),
+})
+
+export function readInstallation(
+  environment: Environment,
+): { installation: Installation } | { faults: ConfigFault[] } {
+  const checked = checkVariables(schema, environment)
+  const typos = findTypos(environment)
+  if ('faults' in checked || typos.faults.length > 0)
+    return { faults: [...('faults' in checked ? checked.faults : []), ...typos.faults] }
+  const { BASE_DIR, LOG_LEVEL, LOG_FORMAT, LOG_RETENTION_DAYS } = checked.value
+  const folders = foldersBelow(baseFolder(BASE_DIR))
+  return {
+    installation: {
+      folders,
+      log: {
+        folder: folders.logs,
+        level: LOG_LEVEL,
+        format: LOG_FORMAT,
+        retentionDays: LOG_RETENTION_DAYS,
+      },
+      warnings: typos.warnings,
+    },
+  }
+}
+
+/** BASE_DIR, from the project's root where it is relative; needs no valid configuration. */
+export function baseFolder(baseDir: string | undefined): string {
+  return resolve(projectRoot, baseDir ?? '.')
+}
+
+/** A number within bounds; `expected` says so, with units and an example. */
+export function numberBetween(
+  least: number,
+  most: number,
+  standard: number,
+  expected: string,
+): z.ZodType<number> {
+  return z
+    .string()
+    .trim()
+    .regex(/^\d+(\.\d+)?$/, expected)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, expected)
+    .default(standard)
+}
+
+/** One of some words. */
+export function choice<const T extends string>(
+  words: readonly T[],
+  standard: T,
+  normalize: (text: string) => string = (text) => text.toLowerCase(),
+): z.ZodType<T> {
+  return z
+    .string()
+    .transform((text) => normalize(text.trim()))
+    .pipe(z.enum(words, `one of ${words.join(', ')}`))
+    .default(standard)
+}
+
+/**
+ * Variables that look like a misspelt one of ours: a fault where they would name a camera or the
+ * store, for then something would silently not be recorded or shipped; else a warning.
+ */
+function findTypos({ assignments, variables }: Environment): {
+  faults: ConfigFault[]
+  warnings: string[]
+} {
+  const ours = /^(CAMERA_|S3_)/
+  const names = new Set([
+    ...assignments.map(({ variable }) => variable),
+    ...Object.keys(variables).filter((name) => ours.test(name)),
+  ])
+  const faults: ConfigFault[] = []
+  const warnings: string[] = []
+  for (const name of names) {
+    const number = /\d+/.exec(name)?.[0]
+    const general = name.replace(/^CAMERA_[1-9]\d*_/, 'CAMERA_N_')
+    if (knownVariables.includes(general)) continue
+    const near = nearest(name.replace(/\d+/, 'N'))?.replace('_N_', `_${Number(number ?? 1)}_`)
+    if (near && ours.test(near))
+      faults.push({ variable: name, expected: `a known variable: did you mean ${near}?` })
+    else if (near) warnings.push(`${name} is not known: did you mean ${near}?`)
+    else if (ours.test(name)) warnings.push(`${name} is not known and has no effect`)
+  }
+  return { faults, warnings }
+}
+
+function nearest(name: string): string | undefined {
+  const ranked = knownVariables
+    .map((known) => ({ known, distance: editDistance(name.toUpperCase(), known) }))
+    .sort((a, b) => a.distance - b.distance)
+  return ranked.find(({ distance }) => distance <= 2)?.known
+}
+
+/** Levenshtein's distance: how many letters to insert, delete or replace. */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (const [i, letter] of from.split('').entries()) {
+    const next = [i + 1]
+    for (const [j, other] of to.split('').entries()) {
+      const replaced = (row[j] ?? 0) + (letter === other ? 0 : 1)
+      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}
