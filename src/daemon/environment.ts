@@ -61,16 +61,26 @@ export function readEnvironment(
   }
 }
 
-/** Checks the variables against a schema whose messages say what is expected of each. */
+/**
+ * Checks the variables that begin with `prefix` against a schema, of names without it, whose
+ * messages say what is expected of each.
+ */
 export function checkVariables<T>(
   schema: z.ZodType<T>,
-  environment: Environment,
+  { variables }: Environment,
+  prefix = '',
 ): { value: T } | { faults: ConfigFault[] } {
-  const result = schema.safeParse(environment.variables)
+  const result = schema.safeParse(
+    Object.fromEntries(
+      Object.entries(variables)
+        .filter(([name]) => name.startsWith(prefix))
+        .map(([name, value]) => [name.slice(prefix.length), value]),
+    ),
+  )
   if (result.success) return { value: result.data }
   const faults = result.error.issues.map((issue): ConfigFault => {
-    const variable = String(issue.path[0])
-    const found = environment.variables[variable]
+    const variable = `${prefix}${String(issue.path[0])}`
+    const found = variables[variable]
     const secret = /SECRET|TOKEN|ACCESS_KEY|URL|PASSWORD/.test(variable)
     return {
       variable,
@@ -79,6 +89,22 @@ export function checkVariables<T>(
     }
   })
   return { faults }
+}
+
+/**
+ * Gives this process what libraries read from its environment and the file may hold: the time
+ * zone, and the AWS SDK's own variables (a profile, say), as the original's load_dotenv did.
+ */
+export function applyEnvironment({ variables }: Environment): void {
+  for (const [name, value] of Object.entries(variables))
+    if (name === 'TZ' || name.startsWith('AWS_')) process.env[name] ??= value
+}
+
+/** The environment for a child that is no business of the store's: without any secret of ours. */
+export function childVariables(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(AWS|S3|CAMERA)_/.test(name)),
+  )
 }
 
 /** One line for one fault: what is wrong, where, and what to write instead. */

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { readFile, readdir, readlink } from 'node:fs/promises'
+import { readFile, readdir, readlink, realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -24,21 +25,23 @@ export class OpenFiles {
   /** What these processes have open, by one lsof call; undefined where it can't be seen. */
   async of(pids: number[]): Promise<OpenFile[] | undefined> {
     if (pids.length === 0) return []
-    return this.#ask(['-p', pids.join(',')], async () => await procFiles(pids.map(String)))
+    return this.#ask(['-a', '-p', pids.join(','), '-d', '^cwd,^rtd,^txt,^mem'], async () =>
+      procFiles(pids.map(String)),
+    )
   }
 
   /** Who has any of these files open; undefined where it can't be seen. */
   async at(paths: string[]): Promise<OpenFile[] | undefined> {
-    const wanted = new Set(paths)
+    const given = await byRealPath(paths)
     const all: OpenFile[] = []
     for (let first = 0; first < paths.length; first += pathsPerCall) {
       const some = paths.slice(first, first + pathsPerCall)
-      const found = await this.#ask(
-        ['--', ...some],
-        async () => await procFiles(await readdir('/proc')),
-      )
+      const found = await this.#ask(['--', ...some], async () => procFiles(await readdir('/proc')))
       if (!found) return undefined
-      all.push(...found.filter((file) => wanted.has(file.path)))
+      for (const file of found) {
+        const path = given.get(file.path)
+        if (path !== undefined) all.push({ ...file, path })
+      }
     }
     return all
   }
@@ -100,6 +103,16 @@ function unescapeLsof(text: string): string {
       : ({ n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' }[escape] ?? '\\'),
   )
   return Buffer.from(bytes, 'latin1').toString('utf8')
+}
+
+/** The kernel names an open file by its real path, whatever links led to it. */
+async function byRealPath(paths: string[]): Promise<Map<string, string>> {
+  const folders = new Map<string, string>()
+  for (const folder of new Set(paths.map((path) => dirname(path))))
+    folders.set(folder, await realpath(folder).catch(() => folder))
+  return new Map(
+    paths.map((path) => [join(folders.get(dirname(path)) ?? '', basename(path)), path]),
+  )
 }
 
 async function procFiles(pids: string[]): Promise<OpenFile[]> {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock, type Clock } from './clock.ts'
 import {
+  applyEnvironment,
   describeFault,
   permissionWarnings,
   readEnvironment,
@@ -31,7 +32,7 @@ export interface DaemonContext<C> {
   redactor: Redactor
   clock: Clock
   /** Says what the status file holds from now on. */
-  publish(status: () => Record<string, unknown>): void
+  publish: (status: () => Record<string, unknown>) => void
 }
 
 export interface Daemon<C> {
@@ -48,6 +49,7 @@ export interface Daemon<C> {
 export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Promise<never> {
   process.umask(0o077)
   const environment = readEnvironment()
+  applyEnvironment(environment)
   const checked = daemon.configure(environment)
   if ('faults' in checked) {
     for (const fault of checked.faults) process.stderr.write(`${describeFault(fault)}\n`)

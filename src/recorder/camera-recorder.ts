@@ -1,0 +1,223 @@
+import { mkdir } from 'node:fs/promises'
+import type { Clock } from '../daemon/clock.ts'
+import { describeError, type Log } from '../daemon/logger.ts'
+import type { OpenFiles } from '../daemon/open-files.ts'
+import type { Redactor } from '../daemon/redact.ts'
+import { RepeatedProblem } from '../daemon/repeated-problem.ts'
+import { withoutCredentials } from './camera-url.ts'
+import type { Camera } from './config.ts'
+import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
+import type { Diagnosis } from './ffmpeg-diagnosis.ts'
+import type { RecordingOptions } from './ffmpeg-args.ts'
+import type { OpenSegments } from './open-segments.ts'
+import { restartDelayMs } from './restart-delay.ts'
+import { probeStream, type StreamInfo, type StreamMemory } from './stream-probe.ts'
+import type { CurrentFile, Watchdog } from './watchdog.ts'
+
+export interface CameraRecorderDeps {
+  options: RecordingOptions & { lockFolder: string; clock: Clock }
+  streams: StreamMemory
+  segments: OpenSegments
+  watchdog: Watchdog
+  openFiles: OpenFiles
+  redactor: Redactor
+  log: Log
+}
+
+/** How a camera is, for the status file. */
+export interface CameraStatus extends Partial<CurrentFile> {
+  name: string
+  state: 'starting' | 'recording' | 'waiting'
+  since: string
+  url: string
+  stream?: StreamInfo | undefined
+  restarts: number
+  lastEnd?: { at: string; reason: string } | undefined
+  problem?: string | undefined
+}
+
+/** Keeps one camera recording, for ever. */
+export class CameraRecorder {
+  readonly #camera: Camera
+  readonly #deps: CameraRecorderDeps
+  readonly #problem: RepeatedProblem
+  #state: CameraStatus['state'] = 'starting'
+  #sinceMs: number
+  #stream: StreamInfo | undefined
+  #run: FfmpegRun | undefined
+  #restarts = 0
+  #failures = 0
+  #lastEnd: CameraStatus['lastEnd']
+  #problemText: string | undefined
+  #closing: Promise<void> = Promise.resolve()
+
+  constructor(camera: Camera, deps: CameraRecorderDeps) {
+    this.#camera = camera
+    this.#deps = deps
+    this.#problem = new RepeatedProblem(deps.options.clock)
+    this.#sinceMs = deps.options.clock.now()
+  }
+
+  /** Records until the signal aborts; then the current segment has been finished. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps.options
+    while (!signal.aborted) {
+      this.#enter('starting')
+      const end = await this.#attempt(signal)
+      if (signal.aborted) return
+      this.#failures += 1
+      const rejected = end.why === 'ended' && end.diagnosis.kind === 'rejected'
+      const delayMs = restartDelayMs(this.#failures, rejected, Math.random())
+      this.#reportEnd(end, delayMs)
+      await clock.sleep(delayMs, signal)
+      this.#restarts += 1
+    }
+  }
+
+  get status(): CameraStatus {
+    const { clock } = this.#deps.options
+    return {
+      name: this.#camera.name,
+      state: this.#state,
+      since: new Date(Math.min(this.#sinceMs, clock.now())).toISOString(),
+      url: withoutCredentials(this.#camera.url),
+      stream: this.#stream,
+      restarts: this.#restarts,
+      lastEnd: this.#lastEnd,
+      problem: this.#state === 'recording' ? undefined : this.#problemText,
+      ...(this.#run && this.#deps.watchdog.currentFile(this.#run)),
+    }
+  }
+
+  /** One attempt; whatever nobody expected is a reason to try again, too. */
+  async #attempt(signal: AbortSignal): Promise<RunEnd> {
+    try {
+      await mkdir(this.#deps.options.openFolder, { recursive: true })
+      return await this.#tryToRecord(signal)
+    } catch (error) {
+      const diagnosis: Diagnosis = { kind: 'other', text: describeError(error) }
+      return { why: 'ended', diagnosis }
+    }
+  }
+
+  async #tryToRecord(signal: AbortSignal): Promise<RunEnd> {
+    const stream = await this.#knownStream(signal)
+    if (signal.aborted) return { why: 'stopped' }
+    if ('kind' in stream) return { why: 'ended', diagnosis: stream }
+    this.#stream = stream
+    const end = await this.#record(stream, signal)
+    if (end.why === 'locked') await this.#endHolder(end.lockFile)
+    if (needsProbe(end)) await this.#deps.streams.forget(this.#camera)
+    return end
+  }
+
+  async #knownStream(signal: AbortSignal): Promise<StreamInfo | Diagnosis> {
+    const { streams, options, log } = this.#deps
+    const known = await streams.recall(this.#camera)
+    if (known) return known
+    const found = await probeStream(this.#camera, options.stallAfterMs, signal)
+    if ('kind' in found) return found
+    await streams.remember(this.#camera, found).catch((error: unknown) => {
+      log.warn({ camera: this.#camera.name, error }, 'cannot remember what the camera sends')
+    })
+    // Old cameras mix two sessions when a client returns at once.
+    await options.clock.sleep(restartDelayMs(1, false, 0), signal)
+    return found
+  }
+
+  async #record(stream: StreamInfo, signal: AbortSignal): Promise<RunEnd> {
+    const { options, watchdog, redactor, log } = this.#deps
+    const camera = this.#camera.name
+    const run = new FfmpegRun(this.#camera, stream, options, {
+      recording: () => this.#reportRecording(stream),
+      segmentClosed: (file, seconds) => {
+        this.#failures = 0
+        this.#closeSegment(file, seconds)
+      },
+      line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
+    })
+    this.#run = run
+    watchdog.watch(run)
+    const stop = (): void => run.stop()
+    signal.addEventListener('abort', stop, { once: true })
+    const end = await run.ended
+    signal.removeEventListener('abort', stop)
+    this.#run = undefined
+    for (const file of await this.#deps.segments.of(camera)) this.#closeSegment(file)
+    await this.#closing
+    return end
+  }
+
+  #closeSegment(file: string, seconds?: number): void {
+    const { segments, log } = this.#deps
+    const camera = this.#camera.name
+    this.#closing = this.#closing.then(async () => {
+      try {
+        const closed = await segments.close(file)
+        if (closed) log.info({ camera, ...closed, seconds }, 'segment finished')
+      } catch (error) {
+        log.error({ camera, file, error }, 'segment stays in recordings/open/ for now')
+      }
+    })
+  }
+
+  /** An FFmpeg of an earlier recorder that a silent camera keeps from ending. */
+  async #endHolder(lockFile: string): Promise<void> {
+    const { openFiles, log } = this.#deps
+    for (const { pid } of (await openFiles.at([lockFile])) ?? []) {
+      if (pid === process.pid) continue
+      log.warn({ camera: this.#camera.name, pid }, 'an earlier FFmpeg still records; ending it')
+      process.kill(pid, 'SIGKILL')
+    }
+  }
+
+  #reportRecording(stream: StreamInfo): void {
+    const before = this.#problem.over()
+    const size = stream.width && stream.height ? `${stream.width}x${stream.height}` : undefined
+    this.#enter('recording')
+    this.#deps.log.info(
+      { camera: this.#camera.name, video: stream.video, size, audio: stream.audio, after: before },
+      'recording started',
+    )
+  }
+
+  #reportEnd(end: RunEnd, delayMs: number): void {
+    const { log, options, redactor } = this.#deps
+    const reason = redactor.scrub(describeEnd(end))
+    this.#enter('waiting')
+    this.#problemText = reason
+    this.#lastEnd = { at: new Date(options.clock.now()).toISOString(), reason }
+    const news = this.#problem.failed(reason)
+    const fields = { camera: this.#camera.name, reason, nextTrySeconds: delayMs / 1000 }
+    if (news === 'new') log.warn(fields, 'not recording')
+    else if (news === 'still')
+      log.warn({ ...fields, ...this.#problem.repetition }, 'still not recording')
+    else log.debug(fields, 'not recording')
+  }
+
+  #enter(state: CameraStatus['state']): void {
+    this.#state = state
+    this.#sinceMs = this.#deps.options.clock.now()
+  }
+}
+
+/** Whether an end may mean that the camera doesn't send what was remembered of it. */
+function needsProbe(end: RunEnd): boolean {
+  if (end.why === 'stream changed') return true
+  return end.why === 'ended' && ['no video', 'other'].includes(end.diagnosis.kind)
+}
+
+function describeEnd(end: RunEnd): string {
+  switch (end.why) {
+    case 'stopped':
+      return 'stopped'
+    case 'stalled':
+      return `the camera or FFmpeg has stalled: ${end.stall}`
+    case 'stream changed':
+      return `the camera now sends ${end.found}`
+    case 'locked':
+      return 'another FFmpeg of this installation records the camera'
+    case 'ended':
+      return end.diagnosis.text
+  }
+}

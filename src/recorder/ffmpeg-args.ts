@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import { segmentPattern } from '../segments/segment-name.ts'
+import type { Camera, VideoOutput } from './config.ts'
+import type { StreamInfo } from './stream-probe.ts'
+
+/** The descriptors on which FFmpeg reports closed segments and its progress. */
+export const segmentListPipe = 3
+export const progressPipe = 4
+
+/** A program's arguments, and what it reads on stdin. */
+export interface Input {
+  args: string[]
+  stdin: string
+}
+
+const protocols = 'file,pipe,fd,rtsp,rtp,srtp,udp,tcp,tls,crypto,http,https,httpproxy,rtmp,rtmps'
+
+/**
+ * The camera as an input of ffmpeg or ffprobe. The URL goes through stdin, as a concat script of
+ * one entry, so that no credential shows in `ps`.
+ */
+export function cameraInput(camera: Camera, stallAfterMs: number): Input {
+  // FFmpeg gives up after twice its timeout, in µs.
+  const timeoutUs = Math.round((stallAfterMs / 2) * 1000)
+  const options = camera.url.startsWith('rtsp')
+    ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]
+    : [`rw_timeout ${timeoutUs}`]
+  const script = ['ffconcat version 1.0', `file ${camera.url}`]
+  return {
+    args: ['-f', 'concat', '-safe', '0', '-protocol_whitelist', protocols, '-i', 'pipe:0'],
+    stdin: [...script, ...options.map((option) => `option ${option}`), ''].join('\n'),
+  }
+}
+
+export interface RecordingOptions {
+  openFolder: string
+  segmentSeconds: number
+  stallAfterMs: number
+  video: VideoOutput
+}
+
+/** FFmpeg's arguments for recording a camera in crash-safe segments, cut on the wall clock. */
+export function recordingInput(
+  camera: Camera,
+  stream: StreamInfo,
+  options: RecordingOptions,
+): Input {
+  const { args, stdin } = cameraInput(camera, options.stallAfterMs)
+  const output = join(options.openFolder.replaceAll('%', '%%'), segmentPattern(camera.name))
+  return {
+    args: [
+      ...['-hide_banner', '-nostdin', '-loglevel', 'repeat+level+info'],
+      ...['-nostats', '-stats_period', '1', '-progress', `pipe:${progressPipe}`],
+      ...args,
+      ...['-map', '0:v:0', ...videoArgs(stream, options.video)],
+      ...audioArgs(camera, stream),
+      ...['-dn', '-sn'],
+      ...['-f', 'segment', '-segment_format', 'mp4', '-strftime', '1', '-reset_timestamps', '1'],
+      // Cuts at wall-clock multiples keep two segments from beginning in one second, when the
+      // second would be written over the first.
+      ...['-segment_time', String(options.segmentSeconds), '-segment_atclocktime', '1'],
+      // A fragment a second, flushed: killed at any moment, the file plays up to the last second.
+      '-segment_format_options',
+      'movflags=+empty_moov+default_base_moof:frag_duration=1000000:flush_packets=1',
+      ...['-segment_list', `pipe:${segmentListPipe}`, '-segment_list_type', 'csv'],
+      output,
+    ],
+    stdin,
+  }
+}
+
+function videoArgs(stream: StreamInfo, video: VideoOutput): string[] {
+  // Apple's players want hvc1; on any other codec the tag is an error.
+  if (video.codec === 'copy')
+    return ['-c:v', 'copy', ...(stream.video === 'hevc' ? ['-tag:v', 'hvc1'] : [])]
+  return [
+    ...['-c:v', 'libx264', '-preset', 'veryfast', '-pix_fmt', 'yuv420p'],
+    ...(video.bitrate ? ['-b:v', video.bitrate] : []),
+    ...(video.height ? ['-vf', `scale=-2:${video.height}`] : []),
+    // Segments can only be cut at keyframes.
+    ...['-force_key_frames', 'expr:gte(t,n_forced*2)'],
+  ]
+}
+
+/** AAC is copied; MP4 can't hold what other cameras send (G.711), so that is transcoded. */
+function audioArgs(camera: Camera, stream: StreamInfo): string[] {
+  if (camera.audio === 'none' || stream.audio === undefined) return ['-an']
+  return ['-map', '0:a:0?', '-c:a', stream.audio === 'aac' ? 'copy' : 'aac']
+}

@@ -1,0 +1,113 @@
+import type { ChildEnd } from '../daemon/child.ts'
+import { defaultPorts, withoutCredentials } from './camera-url.ts'
+import type { Camera } from './config.ts'
+
+/** Why FFmpeg or ffprobe ended, as its user would say it. */
+export interface Diagnosis {
+  kind:
+    | 'rejected'
+    | 'not found'
+    | 'refused'
+    | 'no answer'
+    | 'unknown host'
+    | 'no video'
+    | 'disk full'
+    | 'folder'
+    | 'program missing'
+    | 'closed'
+    | 'other'
+  /** One sentence: what is wrong, and what to do about it. */
+  text: string
+}
+
+type Rule = [Diagnosis['kind'], RegExp, (place: Place) => string]
+
+interface Place {
+  /** `CAMERA_1_URL` */
+  variable: string
+  /** `192.168.1.10:554` */
+  address: string
+  host: string
+  path: string
+}
+
+const rules: Rule[] = [
+  [
+    'program missing',
+    /failed to execute|ENOENT/,
+    () => 'a program is missing: run ./scripts/setup.sh, which installs ffmpeg',
+  ],
+  ['disk full', /No space left on device/, () => 'the disk is full: make room on it'],
+  [
+    'rejected',
+    /401 Unauthorized|403 Forbidden|authorization failed/i,
+    ({ variable }) =>
+      `the camera rejects the user or password: check ${variable} (write @ : / # in a password as %40 %3A %2F %23)`,
+  ],
+  [
+    'not found',
+    /404 (Stream )?Not Found/i,
+    ({ variable, path }) =>
+      `the camera has no stream ${path}: check the path in ${variable} (Reolink: /Preview_01_main, /h264Preview_01_main, /h265Preview_01_main, /Preview_01_sub)`,
+  ],
+  [
+    'refused',
+    /Connection refused/,
+    ({ address }) =>
+      `${address} refuses the connection: is RTSP switched on in the camera (Reolink: Network > Advanced > Port), and the port right?`,
+  ],
+  [
+    'unknown host',
+    /Failed to resolve hostname|Name or service not known|Temporary failure in name resolution/,
+    ({ host, variable }) =>
+      `no such host as ${host}: check ${variable}, or the name server of this machine`,
+  ],
+  [
+    'no answer',
+    /timed out|No route to host|Network is unreachable|Host is down/,
+    ({ address }) =>
+      `no answer from ${address}: is the camera on, and its address right (ping it)?`,
+  ],
+  [
+    'no video',
+    /matches no streams|does not contain any stream|Could not find codec parameters.*Video/,
+    ({ path }) =>
+      `the camera sends no video on ${path}: choose another path, or restart the camera`,
+  ],
+  [
+    'folder',
+    /Permission denied|Read-only file system|Failed to open segment|open\/.*No such file/,
+    () => 'recordings/open/ cannot be written to: check its owner and permissions',
+  ],
+  [
+    'no answer',
+    /Server returned|Invalid data found when processing input|Operation not permitted/,
+    ({ address, variable }) =>
+      `${address} answers, but sends nothing that can be recorded: check ${variable}`,
+  ],
+]
+
+/** Turns what FFmpeg wrote before it ended into one line that says what to do. */
+export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
+  const place = placeOf(camera)
+  // The last lines are about the end; the rules are in order of how sure each is.
+  const text = end.lines.join('\n')
+  for (const [kind, pattern, say] of rules)
+    if (pattern.test(text)) return { kind, text: say(place) }
+  if (end.signal) return { kind: 'other', text: `FFmpeg was ended by ${end.signal}` }
+  if (end.code === 0)
+    return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
+  const last = end.lines.at(-1)
+  return { kind: 'other', text: `FFmpeg exited with ${end.code}${last ? `: ${last}` : ''}` }
+}
+
+function placeOf(camera: Camera): Place {
+  const { hostname, port, protocol } = new URL(camera.url)
+  const scheme = protocol.slice(0, -1)
+  return {
+    variable: `CAMERA_${camera.number}_URL`,
+    host: hostname,
+    address: `${hostname}:${port || defaultPorts[scheme]}`,
+    path: withoutCredentials(camera.url).replace(/^\w+:\/\/[^/]*/, '') || '/',
+  }
+}

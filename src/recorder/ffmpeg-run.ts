@@ -1,0 +1,129 @@
+import { createInterface } from 'node:readline'
+import { join } from 'node:path'
+import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
+import type { Clock } from '../daemon/clock.ts'
+import { lockHeldCode, underLock } from '../daemon/lock.ts'
+import type { Camera } from './config.ts'
+import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import { recordingInput, type RecordingOptions } from './ffmpeg-args.ts'
+import type { Stall } from './stall-verdict.ts'
+import { namedCodec, type StreamInfo } from './stream-probe.ts'
+
+/** How one attempt at recording ended. */
+export type RunEnd =
+  | { why: 'stopped' }
+  | { why: 'stalled'; stall: Stall }
+  /** The camera sends another codec than the one that FFmpeg was started for. */
+  | { why: 'stream changed'; found: string }
+  /** Another FFmpeg records this camera. */
+  | { why: 'locked'; lockFile: string }
+  | { why: 'ended'; diagnosis: Diagnosis }
+
+/** What is told of a recording while it runs. */
+export interface RunListener {
+  /** The first video packet has been written. */
+  recording(): void
+  /** FFmpeg has closed a segment; its name in `open/`, its duration in seconds. */
+  segmentClosed(file: string, seconds: number): void
+  /** A line of FFmpeg's stderr. */
+  line(text: string): void
+}
+
+/** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
+const endAtMostMs = 5000
+
+/** One FFmpeg child that records one camera, from its start to its end. */
+export class FfmpegRun {
+  readonly camera: Camera
+  readonly startedMs: number
+  /** When its count of video packets last rose, on the monotonic clock. */
+  videoRoseMs: number
+  /** Video packets so far. */
+  frames = 0
+  readonly ended: Promise<RunEnd>
+  readonly #clock: Clock
+  readonly #child: Child
+  #asked: RunEnd | undefined
+  /** Whether the streams that FFmpeg is naming are the camera's, not its own output's. */
+  #namesInput = false
+
+  constructor(
+    camera: Camera,
+    stream: StreamInfo,
+    options: RecordingOptions & { lockFolder: string; clock: Clock },
+    listener: RunListener,
+  ) {
+    this.camera = camera
+    this.#clock = options.clock
+    this.startedMs = options.clock.monotonicMs()
+    this.videoRoseMs = this.startedMs
+    const input = recordingInput(camera, stream, options)
+    const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
+    // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.
+    const command = ['setpriv', '--pdeathsig', 'SIGINT', '--', 'ffmpeg', ...input.args]
+    this.#child = startChild(underLock(lockFile, command), {
+      stdin: input.stdin,
+      pipes: 2,
+      onLine: (line) => this.#readLine(line, stream, listener),
+    })
+    this.#readPipes(listener)
+    this.ended = this.#child.ended.then((end) => this.#judge(end, lockFile))
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  /** Ends it in order: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
+  stop(): void {
+    this.#end({ why: 'stopped' }, 'SIGINT')
+  }
+
+  /** Ends it at once: what has stalled does not listen. */
+  stalled(stall: Stall): void {
+    this.#end({ why: 'stalled', stall }, 'SIGKILL')
+  }
+
+  #end(asked: RunEnd, signal: NodeJS.Signals): void {
+    if (this.#asked) return
+    this.#asked = asked
+    this.#child.kill(signal)
+    const ended = new AbortController()
+    void this.#child.ended.then(() => ended.abort())
+    void this.#clock.sleep(endAtMostMs, ended.signal).then(() => {
+      if (!ended.signal.aborted) this.#child.kill('SIGKILL')
+    })
+  }
+
+  #readPipes(listener: RunListener): void {
+    const [, segmentList, progress] = this.#child.outputs
+    if (!segmentList || !progress) return
+    createInterface({ input: segmentList }).on('line', (line) => {
+      const [file = '', start, end] = line.split(',')
+      listener.segmentClosed(file, Number(end) - Number(start))
+    })
+    createInterface({ input: progress }).on('line', (line) => {
+      const frames = Number(/^frame=\s*(\d+)/.exec(line)?.[1] ?? 0)
+      if (frames <= this.frames) return
+      if (this.frames === 0) listener.recording()
+      this.frames = frames
+      this.videoRoseMs = this.#clock.monotonicMs()
+    })
+  }
+
+  /** Answers whether a line may tell why FFmpeg ends. */
+  #readLine(line: string, stream: StreamInfo, listener: RunListener): boolean {
+    listener.line(line)
+    const named = this.#namesInput ? namedCodec(line) : undefined
+    if (named && named.codec !== stream[named.type])
+      this.#end({ why: 'stream changed', found: named.codec }, 'SIGINT')
+    if (/^\[info\] (Input|Output) #/.test(line)) this.#namesInput = line.includes('Input #')
+    return !/\[(info|verbose|debug)\]/.test(line)
+  }
+
+  #judge(end: ChildEnd, lockFile: string): RunEnd {
+    if (this.#asked) return this.#asked
+    if (end.code === lockHeldCode) return { why: 'locked', lockFile }
+    return { why: 'ended', diagnosis: diagnose(this.camera, end) }
+  }
+}

@@ -1,0 +1,47 @@
+import { OpenFiles } from '../daemon/open-files.ts'
+import { runDaemon } from '../daemon/run-daemon.ts'
+import { makeFolders } from '../segments/folders.ts'
+import { CameraRecorder } from './camera-recorder.ts'
+import { readRecorderConfig } from './config.ts'
+import { OpenSegments } from './open-segments.ts'
+import { StreamMemory } from './stream-probe.ts'
+import { Watchdog } from './watchdog.ts'
+
+await runDaemon({
+  name: 'recorder',
+  configure: readRecorderConfig,
+  async run({ config, environment, log, redactor, clock, publish }, signal) {
+    const { folders, segmentSeconds, stallAfterMs, video } = config
+    await makeFolders(folders)
+    const openFiles = new OpenFiles()
+    const segments = new OpenSegments(folders)
+    const watchdog = new Watchdog({ openFiles, stallAfterMs, clock, log })
+    const deps = {
+      options: {
+        openFolder: folders.open,
+        lockFolder: environment.runFolder,
+        segmentSeconds,
+        stallAfterMs,
+        video,
+        clock,
+      },
+      streams: new StreamMemory(folders.streams),
+      segments,
+      watchdog,
+      openFiles,
+      redactor,
+      log,
+    }
+    const recorders = config.cameras.map((camera) => new CameraRecorder(camera, deps))
+    publish(() => ({
+      cameras: recorders.map((recorder) => recorder.status),
+      watch: openFiles.source,
+    }))
+    for (const segment of await segments.closeAbandoned(openFiles))
+      log.info({ ...segment }, 'segment of an earlier run finished')
+    await Promise.all([
+      watchdog.run(signal),
+      ...recorders.map(async (recorder) => recorder.run(signal)),
+    ])
+  },
+})

@@ -1,0 +1,26 @@
+/** What one sweep of the watchdog saw of one FFmpeg. Durations by a clock that only rises. */
+export interface RunFacts {
+  runningMs: number
+  alive: boolean
+  /** How long it has had no `.mp4` of its own open; undefined where open files can't be seen. */
+  noOpenFileMs: number | undefined
+  /** How long its file in `open/` has neither grown nor been written to. */
+  unwrittenMs: number
+  /** How long its count of video packets hasn't risen. */
+  noVideoMs: number
+}
+
+export type Stall = 'process gone' | 'no file open' | 'file not growing' | 'no new video'
+
+/** The shortest start-up grace: a camera may take so long to its first keyframe. */
+const leastGraceMs = 20_000
+
+/** Why a recording has stalled, or undefined while it is healthy or may still be starting up. */
+export function stallVerdict(facts: RunFacts, stallAfterMs: number): Stall | undefined {
+  if (!facts.alive) return 'process gone'
+  if (facts.runningMs < Math.max(stallAfterMs, leastGraceMs)) return undefined
+  if ((facts.noOpenFileMs ?? 0) >= stallAfterMs) return 'no file open'
+  if (facts.noVideoMs >= stallAfterMs) return 'no new video'
+  if (facts.unwrittenMs >= stallAfterMs) return 'file not growing'
+  return undefined
+}
