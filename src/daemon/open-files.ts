@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile, readdir, readlink, realpath } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { readFile, readdir, readlink, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -10,6 +9,8 @@ export interface OpenFile {
   pid: number
   path: string
   writable: boolean
+  /** Device and inode, which name a file whatever links and odd letters lead to it. */
+  id: string
 }
 
 /** How the answers are had: `lsof`, or `/proc` where lsof is missing, or not at all. */
@@ -30,18 +31,16 @@ export class OpenFiles {
     )
   }
 
-  /** Who has any of these files open; undefined where it can't be seen. */
+  /** Who has any of these files open, by the paths given; undefined where it can't be seen. */
   async at(paths: string[]): Promise<OpenFile[] | undefined> {
-    const given = await byRealPath(paths)
     const all: OpenFile[] = []
     for (let first = 0; first < paths.length; first += pathsPerCall) {
       const some = paths.slice(first, first + pathsPerCall)
       const found = await this.#ask(['--', ...some], async () => procFiles(await readdir('/proc')))
       if (!found) return undefined
-      for (const file of found) {
-        const path = given.get(file.path)
-        if (path !== undefined) all.push({ ...file, path })
-      }
+      const given = await byId(some)
+      for (const file of found)
+        all.push(...(given.get(file.id) ?? []).map((path) => ({ ...file, path })))
     }
     return all
   }
@@ -69,7 +68,7 @@ export class OpenFiles {
  */
 async function lsof(which: string[]): Promise<string | undefined> {
   try {
-    const { stdout } = await run('lsof', ['-nPw', '-F', 'pan', ...which], {
+    const { stdout } = await run('lsof', ['-nPw', '-F', 'panDi', ...which], {
       timeout: 10_000,
       maxBuffer: 64 << 20,
     })
@@ -80,39 +79,50 @@ async function lsof(which: string[]): Promise<string | undefined> {
   }
 }
 
-/** Reads `lsof -F pan`: a line `p` a process, then `f`, `a` and `n` a file. Exported for its test. */
+/** Reads `lsof -F panDi`: a line `p` a process, then `f`, `a`, `D`, `i` and `n` a file. */
 export function parseLsof(lines: string): OpenFile[] {
   const files: OpenFile[] = []
-  let pid = 0
-  let writable = false
+  const fields: Record<string, string> = {}
   for (const line of lines.split('\n')) {
-    const value = line.slice(1)
-    if (line[0] === 'p') pid = Number(value)
-    else if (line[0] === 'a') writable = value === 'w' || value === 'u'
-    else if (line[0] === 'n') files.push({ pid, path: unescapeLsof(value), writable })
+    const field = line.slice(0, 1)
+    fields[field] = line.slice(1)
+    if (field === 'f') fields.D = fields.i = ''
+    else if (field === 'n')
+      files.push({
+        pid: Number(fields.p),
+        path: unescapeLsof(line.slice(1)),
+        writable: fields.a === 'w' || fields.a === 'u',
+        id: fileId(Number(fields.D), fields.i ?? ''),
+      })
   }
   return files
 }
 
-/** lsof writes what is not printable, and every byte beyond ASCII in the C locale, as `\xNN`. */
+function fileId(device: number, inode: number | string): string {
+  return `${device}:${inode}`
+}
+
+/** lsof writes what its locale can't print as `\\xNN`, a byte each. */
 function unescapeLsof(text: string): string {
   if (!text.includes('\\')) return text
-  const bytes = text.replaceAll(/\\(x[0-9a-f]{2}|[nrtbf\\])/g, (_, escape: string) =>
-    escape[0] === 'x'
+  const bytes = Buffer.from(text, 'utf8').toString('latin1')
+  const unescaped = bytes.replaceAll(/\\(x[0-9a-f]{2}|[nrtbf\\])/g, (_, escape: string) =>
+    escape.startsWith('x')
       ? String.fromCodePoint(Number.parseInt(escape.slice(1), 16))
       : ({ n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' }[escape] ?? '\\'),
   )
-  return Buffer.from(bytes, 'latin1').toString('utf8')
+  return Buffer.from(unescaped, 'latin1').toString('utf8')
 }
 
-/** The kernel names an open file by its real path, whatever links led to it. */
-async function byRealPath(paths: string[]): Promise<Map<string, string>> {
-  const folders = new Map<string, string>()
-  for (const folder of new Set(paths.map((path) => dirname(path))))
-    folders.set(folder, await realpath(folder).catch(() => folder))
-  return new Map(
-    paths.map((path) => [join(folders.get(dirname(path)) ?? '', basename(path)), path]),
-  )
+async function byId(paths: string[]): Promise<Map<string, string[]>> {
+  const map = new Map<string, string[]>()
+  for (const path of paths) {
+    const stats = await stat(path).catch(() => undefined)
+    if (!stats) continue
+    const id = fileId(stats.dev, stats.ino)
+    map.set(id, [...(map.get(id) ?? []), path])
+  }
+  return map
 }
 
 async function procFiles(pids: string[]): Promise<OpenFile[]> {
@@ -122,10 +132,12 @@ async function procFiles(pids: string[]): Promise<OpenFile[]> {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
     for (const descriptor of descriptors) {
       const path = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '')
-      if (!path.startsWith('/')) continue
+      const stats = await stat(`/proc/${pid}/fd/${descriptor}`).catch(() => undefined)
+      if (!path.startsWith('/') || !stats) continue
       const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '')
       const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? '0', 8)
-      files.push({ pid: Number(pid), path, writable: (flags & 0o3) !== 0 })
+      const id = fileId(stats.dev, stats.ino)
+      files.push({ pid: Number(pid), path, writable: (flags & 0o3) !== 0, id })
     }
   }
   return files

@@ -154,7 +154,7 @@ export class CameraRecorder {
     this.#closing = this.#closing.then(async () => {
       try {
         const closed = await segments.close(file)
-        if (closed) log.info({ camera, ...closed, seconds }, 'segment finished')
+        if (closed) log.info({ camera, ...closed, seconds: rounded(seconds) }, 'segment finished')
       } catch (error) {
         log.error({ camera, file, error }, 'segment stays in recordings/open/ for now')
       }
@@ -220,4 +220,8 @@ function describeEnd(end: RunEnd): string {
     case 'ended':
       return end.diagnosis.text
   }
+}
+
+function rounded(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.round(seconds * 100) / 100
 }

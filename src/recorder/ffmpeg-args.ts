@@ -19,7 +19,11 @@ const protocols = 'file,pipe,fd,rtsp,rtp,srtp,udp,tcp,tls,crypto,http,https,http
  * The camera as an input of ffmpeg or ffprobe. The URL goes through stdin, as a concat script of
  * one entry, so that no credential shows in `ps`.
  */
-export function cameraInput(camera: Camera, stallAfterMs: number): Input {
+export function cameraInput(
+  camera: Camera,
+  stallAfterMs: number,
+  moreOptions: string[] = [],
+): Input {
   // FFmpeg gives up after twice its timeout, in µs.
   const timeoutUs = Math.round((stallAfterMs / 2) * 1000)
   const options = camera.url.startsWith('rtsp')
@@ -28,7 +32,11 @@ export function cameraInput(camera: Camera, stallAfterMs: number): Input {
   const script = ['ffconcat version 1.0', `file ${camera.url}`]
   return {
     args: ['-f', 'concat', '-safe', '0', '-protocol_whitelist', protocols, '-i', 'pipe:0'],
-    stdin: [...script, ...options.map((option) => `option ${option}`), ''].join('\n'),
+    stdin: [
+      ...script,
+      ...[...options, ...moreOptions].map((option) => `option ${option}`),
+      '',
+    ].join('\n'),
   }
 }
 
@@ -45,12 +53,13 @@ export function recordingInput(
   stream: StreamInfo,
   options: RecordingOptions,
 ): Input {
-  const { args, stdin } = cameraInput(camera, options.stallAfterMs)
+  // It is known what comes: FFmpeg need not count frames for a second before it writes the first.
+  const { args, stdin } = cameraInput(camera, options.stallAfterMs, ['fpsprobesize 0'])
   const output = join(options.openFolder.replaceAll('%', '%%'), segmentPattern(camera.name))
   return {
     args: [
       ...['-hide_banner', '-nostdin', '-loglevel', 'repeat+level+info'],
-      ...['-nostats', '-stats_period', '1', '-progress', `pipe:${progressPipe}`],
+      ...['-nostats', '-stats_period', '0.5', '-progress', `pipe:${progressPipe}`],
       ...args,
       ...['-map', '0:v:0', ...videoArgs(stream, options.video)],
       ...audioArgs(camera, stream),

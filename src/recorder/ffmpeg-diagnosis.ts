@@ -15,6 +15,7 @@ export interface Diagnosis {
     | 'folder'
     | 'program missing'
     | 'closed'
+    | 'killed'
     | 'other'
   /** One sentence: what is wrong, and what to do about it. */
   text: string
@@ -94,7 +95,7 @@ export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
   const text = end.lines.join('\n')
   for (const [kind, pattern, say] of rules)
     if (pattern.test(text)) return { kind, text: say(place) }
-  if (end.signal) return { kind: 'other', text: `FFmpeg was ended by ${end.signal}` }
+  if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
   if (end.code === 0)
     return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
   const last = end.lines.at(-1)

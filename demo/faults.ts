@@ -1,0 +1,37 @@
+/** What can be wrong with a camera; all of it can be switched on and off at any time. */
+export interface Faults {
+  /** Connections stay open, and nothing at all is sent, not even an RTSP answer. */
+  silent: boolean
+  /** No video; audio, metadata and RTCP go on. */
+  videoStops: boolean
+  /** No RTP; RTCP goes on. */
+  rtpStops: boolean
+  /** The port is closed; clients that are connected stay so. */
+  refuseConnections: boolean
+  /** Every request but OPTIONS is answered with 401. */
+  unauthorized: boolean
+  /** Every request but OPTIONS is answered with 404. */
+  notFound: boolean
+  /** As a network that stalls: everything is kept, and delivered in a burst when it is switched off. */
+  holdBack: boolean
+}
+
+/** A camera without faults, and word of every switch. */
+export function noFaults(onSwitch: () => void): Faults {
+  const faults: Faults = {
+    silent: false,
+    videoStops: false,
+    rtpStops: false,
+    refuseConnections: false,
+    unauthorized: false,
+    notFound: false,
+    holdBack: false,
+  }
+  return new Proxy(faults, {
+    set(target, name, value) {
+      const isSet = Reflect.set(target, name, value)
+      onSwitch()
+      return isSet
+    },
+  })
+}

@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+import { startRtspCamera, type CameraOptions, type RtspCamera } from '../../demo/rtsp-camera.ts'
+import { readEnvironment } from '../../src/daemon/environment.ts'
+import { OpenFiles } from '../../src/daemon/open-files.ts'
+import { cachedClip } from '../support/clips.ts'
+import { frameCounters } from '../support/frame-counter.ts'
+import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+
+async function camera(t: TestContext, options: Partial<CameraOptions> = {}): Promise<RtspCamera> {
+  const running = await startRtspCamera({ clip: await cachedClip(), ...options })
+  t.after(async () => running.close())
+  return running
+}
+
+async function recorder(
+  t: TestContext,
+  url: string,
+  settings: Record<string, string | number> = {},
+): Promise<{ daemon: RunningDaemon; folder: string }> {
+  const folder = await temporaryFolder(t)
+  const daemon = await startDaemon(t, 'recorder', folder, {
+    CAMERA_1_URL: url,
+    CAMERA_1_NAME: 'Front',
+    SEGMENT_DURATION: 2,
+    STALL_SECONDS: 3,
+    ...settings,
+  })
+  return { daemon, folder }
+}
+
+function recordings(folder: string): string[] {
+  const files = readdirSync(join(folder, 'recordings')).filter((file) => file.endsWith('.mp4'))
+  return files.sort().map((file) => join(folder, 'recordings', file))
+}
+
+/** The PIDs of the FFmpegs of this installation: they hold the camera's lock. */
+async function ffmpegs(folder: string): Promise<number[]> {
+  const { runFolder } = readEnvironment({ ENV_FILE: join(folder, '.env') })
+  const holders = await new OpenFiles().at([join(runFolder, 'camera-Front.lock')])
+  return [...new Set(holders?.map(({ pid }) => pid))]
+}
+
+async function countersOf(files: string[]): Promise<number[]> {
+  const lists = await Promise.all(files.map(frameCounters))
+  return lists.flat()
+}
+
+function assertConsecutive(counters: number[]): void {
+  assert.ok(counters.length > 0)
+  assert.deepEqual(
+    counters,
+    counters.map((_, index) => (counters[0] ?? 0) + index),
+  )
+}
+
+// The tests mostly wait for a camera, so that several at a time cost no more than one.
+describe('the recorder', { concurrency: 5 }, () => {
+  test('no frame is missing or twice across segments, and a stop finishes the last one', async (t) => {
+    const source = await camera(t, { user: 'operator', password: "p@ss/w:rd#1%'" })
+    const { daemon, folder } = await recorder(t, source.url)
+    await daemon.line(/recording started/)
+    for (let segments = 0, from = 0; segments < 3; segments += 1) {
+      await daemon.line(/segment finished/, { from })
+      from = daemon.lines.findLastIndex((line) => line.includes('segment finished')) + 1
+    }
+    assert.equal(await daemon.stop(), 0)
+    const files = recordings(folder)
+    assert.ok(files.length >= 4, String(files.length))
+    assertConsecutive(await countersOf(files))
+    assert.deepEqual(readdirSync(join(folder, 'recordings', 'open')), [])
+    assert.deepEqual(await ffmpegs(folder), [])
+    for (const file of files.slice(1)) assert.match(file, /Front_\d{8}_\d{5}[02468]\.mp4$/)
+  })
+
+  test('no credential shows in the arguments of a process or in the log', async (t) => {
+    const source = await camera(t, { user: 'operator', password: 'canary/pass#word' })
+    const { daemon, folder } = await recorder(t, source.url, { LOG_LEVEL: 'DEBUG' })
+    await daemon.line(/recording started/)
+    const [pid] = await ffmpegs(folder)
+    assert.match(readFileSync(`/proc/${pid}/cmdline`, 'utf8'), /ffmpeg/)
+    for (const process of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      const file = `/proc/${process}/cmdline`
+      assert.doesNotMatch(existsSync(file) ? safeRead(file) : '', /canary/)
+    }
+    await daemon.stop()
+    assert.ok(daemon.lines.some((line) => line.includes('FFmpeg says')))
+    assert.doesNotMatch(daemon.lines.join('\n'), /canary/)
+    for (const file of readdirSync(join(folder, 'data', 'logs')))
+      assert.doesNotMatch(readFileSync(join(folder, 'data', 'logs', file), 'utf8'), /canary/)
+  })
+
+  test('G.711 becomes AAC; HEVC is tagged for Apple players; a metadata track does not disturb', async (t) => {
+    const clip = await cachedClip({ video: 'hevc', audio: 'pcma', durationSeconds: 4 })
+    const source = await camera(t, { clip, metadataTrack: true })
+    const { daemon, folder } = await recorder(t, source.url)
+    await daemon.line(/segment finished/)
+    await daemon.stop()
+    const entries = ['-show_entries', 'stream=codec_name,codec_tag_string', '-of', 'csv=p=0']
+    const streams = execFileSync('ffprobe', [
+      '-v',
+      'error',
+      ...entries,
+      recordings(folder)[0] ?? '',
+    ])
+    assert.deepEqual(streams.toString().trim().split('\n'), ['hevc,hvc1', 'aac,mp4a'])
+  })
+
+  test('a camera without audio, or with audio switched off, is recorded without', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, { CAMERA_1_AUDIO: 'none' })
+    await daemon.line(/segment finished/)
+    await daemon.stop()
+    const args = ['-v', 'error', '-show_entries', 'stream=codec_type', '-of', 'csv=p=0']
+    assert.equal(
+      execFileSync('ffprobe', [...args, recordings(folder)[0] ?? '']).toString(),
+      'video\n',
+    )
+  })
+
+  test('a killed FFmpeg is replaced at once, and its file plays to the last second', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+    await daemon.line(/recording started/)
+    const [pid = 0] = await ffmpegs(folder)
+    const [file = ''] = readdirSync(join(folder, 'recordings', 'open'))
+    await growsTo(join(folder, 'recordings', 'open', file), 300_000)
+    process.kill(pid, 'SIGKILL')
+    const again = await daemon.line(/recording started .*tries/)
+    const died = await daemon.line(/not recording .*SIGKILL/)
+    assert.ok(timeOf(again) - timeOf(died) < 4000, `${died}\n${again}`)
+    await daemon.stop()
+    const [first = '', second = ''] = recordings(folder)
+    assertConsecutive(await countersOf([first]))
+    assertConsecutive(await countersOf([second]))
+  })
+
+  test('an FFmpeg never outlives a recorder that is killed', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+    await daemon.line(/recording started/)
+    const [pid = 0] = await ffmpegs(folder)
+    daemon.process.kill('SIGKILL')
+    await processGone(pid)
+    assert.deepEqual(await ffmpegs(folder), [])
+    const next = await startDaemon(t, 'recorder', folder, {
+      CAMERA_1_URL: source.url,
+      CAMERA_1_NAME: 'Front',
+    })
+    await next.line(/segment of an earlier run finished/)
+    await next.stop()
+    assertConsecutive(await countersOf(recordings(folder).slice(0, 1)))
+  })
+
+  test('an orphaned FFmpeg that a silent camera keeps from ending is ended by the next recorder', async (t) => {
+    const source = await camera(t)
+    const settings = { SEGMENT_DURATION: 600, STALL_SECONDS: 60 }
+    const { daemon, folder } = await recorder(t, source.url, settings)
+    await daemon.line(/recording started/)
+    const [pid = 0] = await ffmpegs(folder)
+    source.faults.silent = true
+    process.kill(pid, 'SIGSTOP')
+    daemon.process.kill('SIGKILL')
+    await daemon.ended
+    source.faults.silent = false
+    const next = await startDaemon(t, 'recorder', folder, {
+      CAMERA_1_URL: source.url,
+      CAMERA_1_NAME: 'Front',
+      ...settings,
+    })
+    await next.line(/an earlier FFmpeg still records; ending it/)
+    await next.line(/recording started/)
+    assert.equal((await ffmpegs(folder)).length, 1)
+    assert.ok(!(await ffmpegs(folder)).includes(pid))
+    await next.stop()
+  })
+
+  test('a camera that sends another codec is probed again and recorded', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url)
+    await daemon.line(/recording started/)
+    source.setClip(await cachedClip({ video: 'hevc', audio: 'pcmu', durationSeconds: 4 }))
+    source.disconnectAll()
+    await daemon.line(/the camera now sends/)
+    await daemon.line(/recording started \(video=hevc.*audio=pcm_mulaw/)
+    await daemon.stop()
+    assert.ok(recordings(folder).length > 0)
+  })
+
+  const refusals: [string, (source: RtspCamera) => void, RegExp][] = [
+    [
+      'rejects the password',
+      (source) => (source.faults.unauthorized = true),
+      /rejects the user or password: check CAMERA_1_URL.*nextTrySeconds=[67]\d/,
+    ],
+    [
+      'does not know the path',
+      (source) => (source.faults.notFound = true),
+      /no stream \/Preview_01_main: .*Reolink/,
+    ],
+    [
+      'refuses the connection',
+      (source) => (source.faults.refuseConnections = true),
+      /127\.0\.0\.1:\d+ refuses the connection/,
+    ],
+  ]
+
+  for (const [title, fail, expected] of refusals)
+    test(`a camera that ${title} gets one clear line`, async (t) => {
+      const source = await camera(t)
+      fail(source)
+      const { daemon } = await recorder(t, source.url)
+      await daemon.line(expected)
+      await daemon.stop()
+      assert.equal(daemon.lines.filter((line) => line.includes('not recording')).length, 1)
+    })
+
+  test('a camera that comes back is recorded again, and the log says how long it was away', async (t) => {
+    const source = await camera(t)
+    const { daemon } = await recorder(t, source.url)
+    await daemon.line(/recording started/)
+    source.faults.refuseConnections = true
+    source.disconnectAll()
+    await daemon.line(/not recording .*(closed|refuses) the connection/)
+    source.faults.refuseConnections = false
+    await daemon.line(/recording started .*tries/)
+    await daemon.stop()
+  })
+
+  test('video that stops while the sound goes on is noticed, and the camera is recorded on its return', async (t) => {
+    const source = await camera(t)
+    const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+    await daemon.line(/recording started/)
+    source.faults.videoStops = true
+    await daemon.line(/stalled: no new video/, { withinMs: 40_000 })
+    source.faults.videoStops = false
+    await daemon.line(/recording started .*tries/)
+    await daemon.stop()
+  })
+})
+
+function timeOf(line: string): number {
+  return Date.parse(line.slice(0, 23))
+}
+
+function safeRead(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+async function growsTo(file: string, bytes: number): Promise<void> {
+  const { stat } = await import('node:fs/promises')
+  while ((await stat(file)).size < bytes) await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+async function processGone(pid: number): Promise<void> {
+  while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 20))
+}

@@ -1,0 +1,86 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { TestContext } from 'node:test'
+import { projectRoot, readEnvironment } from '../../src/daemon/environment.ts'
+
+/** A daemon that a test has started; what it logs is awaited, never slept for. */
+export class RunningDaemon {
+  readonly lines: string[] = []
+  readonly process: ChildProcess
+  readonly ended: Promise<number | null>
+  #wake: () => void = () => {}
+
+  constructor(daemon: 'recorder' | 'uploader', envFile: string, variables: NodeJS.ProcessEnv) {
+    const main = join(projectRoot, 'src', daemon, 'main.ts')
+    this.process = spawn(process.execPath, ['--import', 'tsx', main], {
+      cwd: projectRoot,
+      env: { ...process.env, ...variables, ENV_FILE: envFile },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.ended = once(this.process, 'close').then(([code]) => {
+      this.#wake()
+      return code as number | null
+    })
+    for (const output of [this.process.stdout, this.process.stderr]) {
+      if (!output) continue
+      createInterface({ input: output }).on('line', (line) => {
+        this.lines.push(line)
+        this.#wake()
+      })
+    }
+  }
+
+  /** The first line from index `from` on that matches; rejects when the daemon ends without it. */
+  async line(pattern: RegExp, { from = 0, withinMs = 30_000 } = {}): Promise<string> {
+    const deadline = performance.now() + withinMs
+    for (;;) {
+      const found = this.lines.slice(from).find((line) => pattern.test(line))
+      if (found !== undefined) return found
+      const leftMs = deadline - performance.now()
+      if (leftMs <= 0 || this.process.exitCode !== null || this.process.signalCode !== null)
+        throw new Error(`no line ${String(pattern)} in:\n${this.lines.join('\n')}`)
+      await this.#nextLine(leftMs)
+    }
+  }
+
+  async #nextLine(atMostMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, atMostMs)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  /** Asks it to stop; answers its exit code. */
+  async stop(): Promise<number | null> {
+    this.process.kill('SIGTERM')
+    return this.ended
+  }
+}
+
+/** Starts a daemon on an ENV_FILE of these variables below `folder`; it never outlives the test. */
+export async function startDaemon(
+  t: TestContext,
+  daemon: 'recorder' | 'uploader',
+  folder: string,
+  settings: Record<string, string | number>,
+): Promise<RunningDaemon> {
+  const envFile = join(folder, '.env')
+  const text = Object.entries({ BASE_DIR: folder, ...settings })
+    .map(([name, value]) => `${name}='${value}'\n`)
+    .join('')
+  await writeFile(envFile, text, { mode: 0o600 })
+  const running = new RunningDaemon(daemon, envFile, {})
+  const { runFolder } = readEnvironment({ ENV_FILE: envFile })
+  t.after(async () => {
+    running.process.kill('SIGKILL')
+    await running.ended
+    await rm(runFolder, { recursive: true, force: true })
+  })
+  return running
+}
