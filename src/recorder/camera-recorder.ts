@@ -130,10 +130,7 @@ export class CameraRecorder {
     const camera = this.#camera.name
     const run = new FfmpegRun(this.#camera, stream, options, {
       recording: () => this.#reportRecording(stream),
-      segmentClosed: (file, seconds) => {
-        this.#failures = 0
-        this.#closeSegment(file, seconds)
-      },
+      segmentClosed: (file, seconds) => this.#closeSegment(file, seconds),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
     })
     this.#run = run
@@ -143,7 +140,10 @@ export class CameraRecorder {
     const end = await run.ended
     signal.removeEventListener('abort', stop)
     this.#run = undefined
-    for (const file of await this.#deps.segments.of(camera)) this.#closeSegment(file)
+    if (run.finishedSegment) this.#failures = 0
+    // Locked out, it has written nothing: what lies in `open/` is still the other's.
+    const left = end.why === 'locked' ? [] : await this.#deps.segments.of(camera)
+    for (const file of left) this.#closeSegment(file)
     await this.#closing
     return end
   }

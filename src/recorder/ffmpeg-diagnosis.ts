@@ -30,6 +30,8 @@ interface Place {
   address: string
   host: string
   path: string
+  /** `RTSP` */
+  scheme: string
 }
 
 const rules: Rule[] = [
@@ -54,8 +56,8 @@ const rules: Rule[] = [
   [
     'refused',
     /Connection refused/,
-    ({ address }) =>
-      `${address} refuses the connection: is RTSP switched on in the camera (Reolink: Network > Advanced > Port), and the port right?`,
+    ({ address, scheme }) =>
+      `${address} refuses the connection: is ${scheme} switched on in the camera (Reolink: Network > Advanced > Port), and the port right?`,
   ],
   [
     'unknown host',
@@ -106,6 +108,7 @@ function placeOf(camera: Camera): Place {
   const { hostname, port, protocol } = new URL(camera.url)
   const scheme = protocol.slice(0, -1)
   return {
+    scheme: scheme.toUpperCase(),
     variable: `CAMERA_${camera.number}_URL`,
     host: hostname,
     address: `${hostname}:${port || defaultPorts[scheme]}`,

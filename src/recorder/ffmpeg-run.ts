@@ -40,6 +40,8 @@ export class FfmpegRun {
   videoRoseMs: number
   /** Video packets so far. */
   frames = 0
+  /** Whether it has gone on after a segment, which a camera that drops out at once never lets it. */
+  finishedSegment = false
   readonly ended: Promise<RunEnd>
   readonly #clock: Clock
   readonly #child: Child
@@ -98,16 +100,21 @@ export class FfmpegRun {
   #readPipes(listener: RunListener): void {
     const [, segmentList, progress] = this.#child.outputs
     if (!segmentList || !progress) return
+    let closed = 0
     createInterface({ input: segmentList }).on('line', (line) => {
       const [file = '', start, end] = line.split(',')
+      closed += 1
       listener.segmentClosed(file, Number(end) - Number(start))
     })
+    let frames = 0
     createInterface({ input: progress }).on('line', (line) => {
-      const frames = Number(/^frame=\s*(\d+)/.exec(line)?.[1] ?? 0)
-      if (frames <= this.frames) return
+      frames = Number(/^frame=\s*(\d+)/.exec(line)?.[1] ?? frames)
+      // The last block, of an FFmpeg that ends, says `progress=end`.
+      if (line !== 'progress=continue' || frames <= this.frames) return
       if (this.frames === 0) listener.recording()
       this.frames = frames
       this.videoRoseMs = this.#clock.monotonicMs()
+      this.finishedSegment = closed > 0
     })
   }
 

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { startRtspCamera, type CameraOptions, type RtspCamera } from '../../demo/rtsp-camera.ts'
@@ -231,6 +235,63 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.stop()
   })
 
+  test('a camera that drops out again and again is tried less and less often', async (t) => {
+    const source = await camera(t)
+    const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: 600, LOG_LEVEL: 'DEBUG' })
+    const delays: number[] = []
+    for (let from = 0; delays.length < 3; from = daemon.lines.length) {
+      await daemon.line(/recording started/, { from })
+      source.disconnectAll()
+      const line = await daemon.line(/not recording/, { from })
+      delays.push(Number(/nextTrySeconds=([\d.]+)/.exec(line)?.[1]))
+    }
+    await daemon.stop()
+    const [first = 0, second = 0, third = 0] = delays
+    assert.ok(first < 2 && second >= 3 && second < 4 && third >= 6, String(delays))
+  })
+
+  test('a camera on HTTP-FLV is recorded, its password in the query kept secret', async (t) => {
+    const url = await flvCamera(t)
+    const { daemon, folder } = await recorder(t, url, { LOG_LEVEL: 'DEBUG' })
+    await daemon.line(/segment finished/)
+    await daemon.stop()
+    assert.ok(recordings(folder).length > 0)
+    assert.doesNotMatch(daemon.lines.join('\n'), /canary/)
+  })
+
+  test('an unknown host gets one clear line', async (t) => {
+    const { daemon } = await recorder(t, 'rtsp://camera.invalid/1')
+    await daemon.line(/no such host as camera\.invalid: check CAMERA_1_URL/)
+    await daemon.stop()
+  })
+
+  test('a second signal ends the recorder at once, even while a silent camera holds its FFmpeg', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, { STALL_SECONDS: 60 })
+    await daemon.line(/recording started/)
+    const [pid = 0] = await ffmpegs(folder)
+    process.kill(pid, 'SIGSTOP')
+    daemon.process.kill('SIGTERM')
+    await daemon.line(/recorder stopping/)
+    daemon.process.kill('SIGTERM')
+    assert.equal(await daemon.ended, 1)
+    process.kill(pid, 'SIGKILL')
+  })
+
+  test('a stop takes less than eight seconds even when a camera has fallen silent', async (t) => {
+    const source = await camera(t)
+    const settings = { STALL_SECONDS: 60, SEGMENT_DURATION: 600 }
+    const { daemon, folder } = await recorder(t, source.url, settings)
+    await daemon.line(/recording started/)
+    const [file = ''] = readdirSync(join(folder, 'recordings', 'open'))
+    await growsTo(join(folder, 'recordings', 'open', file), 200_000)
+    source.faults.silent = true
+    const started = performance.now()
+    assert.equal(await daemon.stop(), 0)
+    assert.ok(performance.now() - started < 8000)
+    assertConsecutive(await countersOf(recordings(folder).slice(0, 1)))
+  })
+
   test('video that stops while the sound goes on is noticed, and the camera is recorded on its return', async (t) => {
     const source = await camera(t)
     const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
@@ -242,6 +303,25 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.stop()
   })
 })
+
+/** A camera that sends FLV over HTTP, as many Reolink cameras do beside RTSP. */
+async function flvCamera(t: TestContext): Promise<string> {
+  const input = ['-re', '-f', 'lavfi', '-i', 'testsrc2=s=320x180:r=10']
+  const output = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10', '-f', 'flv', '-']
+  const server = createServer((_, response) => {
+    const ffmpeg = spawn('ffmpeg', ['-v', 'error', ...input, ...output])
+    ffmpeg.stdout.pipe(response)
+    response.on('close', () => ffmpeg.kill('SIGKILL'))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return `http://127.0.0.1:${port}/flv?app=bcs&user=admin&password=canary`
+}
 
 function timeOf(line: string): number {
   return Date.parse(line.slice(0, 23))
@@ -256,7 +336,6 @@ function safeRead(file: string): string {
 }
 
 async function growsTo(file: string, bytes: number): Promise<void> {
-  const { stat } = await import('node:fs/promises')
   while ((await stat(file)).size < bytes) await new Promise((resolve) => setTimeout(resolve, 50))
 }
 
