@@ -6,7 +6,7 @@ import type { Redactor } from './redact.ts'
 
 /** As the original's LOG_LEVEL spells them. */
 export const logLevels = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const
-export type LogLevel = (typeof logLevels)[number]
+type LogLevel = (typeof logLevels)[number]
 
 export interface LogOptions extends LogFileOptions {
   level: LogLevel

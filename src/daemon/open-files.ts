@@ -47,7 +47,7 @@ export class OpenFiles {
 
   async #ask(which: string[], byProc: () => Promise<OpenFile[]>): Promise<OpenFile[] | undefined> {
     const lines = await lsof(which)
-    if (lines) {
+    if (lines !== undefined) {
       this.source = 'lsof'
       return parseLsof(lines)
     }
@@ -75,7 +75,9 @@ async function lsof(which: string[]): Promise<string | undefined> {
     return stdout
   } catch (error) {
     const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string }
-    return code === 1 && !stderr ? stdout : undefined
+    // That a file has gone meanwhile is no failure.
+    const complaints = stderr?.replaceAll(/^lsof: status error on .*\n/gm, '')
+    return code === 1 && !complaints ? stdout : undefined
   }
 }
 

@@ -176,7 +176,7 @@ export class CameraRecorder {
     const size = stream.width && stream.height ? `${stream.width}x${stream.height}` : undefined
     this.#enter('recording')
     this.#deps.log.info(
-      { camera: this.#camera.name, video: stream.video, size, audio: stream.audio, after: before },
+      { camera: this.#camera.name, video: stream.video, size, audio: stream.audio, ...before },
       'recording started',
     )
   }

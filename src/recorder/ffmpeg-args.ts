@@ -4,8 +4,8 @@ import type { Camera, VideoOutput } from './config.ts'
 import type { StreamInfo } from './stream-probe.ts'
 
 /** The descriptors on which FFmpeg reports closed segments and its progress. */
-export const segmentListPipe = 3
-export const progressPipe = 4
+const segmentListPipe = 3
+const progressPipe = 4
 
 /** A program's arguments, and what it reads on stdin. */
 export interface Input {

@@ -68,7 +68,7 @@ function withReason(end: ChildEnd, atMost: AbortSignal): ChildEnd {
 }
 
 /** What ffprobe's JSON says of the stream; undefined where there is no video in it. */
-export function readProbe(json: string): StreamInfo | undefined {
+function readProbe(json: string): StreamInfo | undefined {
   const result = probed.safeParse(parseJson(json))
   const streams = result.data?.streams ?? []
   const video = streams.find(({ codec_type }) => codec_type === 'video')

@@ -89,7 +89,7 @@ export async function replaceFile(source: string, target: string): Promise<void>
 }
 
 /** Returns when the content of a file is on the disk. */
-export async function syncFile(path: string): Promise<void> {
+async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r+')
   try {
     await file.sync()

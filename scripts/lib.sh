@@ -1,0 +1,132 @@
+# shellcheck shell=bash
+# What the scripts share. Sourced, never run. An installation is what one ENV_FILE describes; its
+# locks and PIDs lie in data/run/<key of that file's path>, whatever the file says.
+set -euo pipefail
+umask 077
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+demo_env=$(realpath -m -- "$project/data")/demo/demo.env
+
+say() { printf '%s\n' "$*"; }
+complain() { printf '%s\n' "$*" >&2; }
+
+# The path of ENV_FILE as src/daemon/environment.ts resolves it, so that both find the same locks.
+real_path() {
+  local path
+  path=$(realpath -sm -- "$1")
+  if [[ -e $path ]]; then
+    realpath -- "$path"
+  elif [[ -d ${path%/*}/ ]]; then
+    path=$(realpath -- "${path%/*}/")/${path##*/}
+    say "${path/#\/\//\/}"
+  else
+    say "$path"
+  fi
+}
+
+# Turns to the installation of an ENV_FILE: sets env_file, run and what the daemons inherit.
+use_installation() {
+  local key
+  env_file=$(real_path "$1")
+  key=$(printf %s "$env_file" | sha256sum)
+  run=$project/data/run/${key:0:12}
+  export ENV_FILE=$env_file
+  [[ $env_file != "$demo_env" ]] || forget_real_settings
+  if [[ -d $run && ! (-r $run && -x $run) ]]; then
+    complain "The locks of this installation belong to $(stat -c %U "$run") ($run): run this as that user."
+    exit 1
+  fi
+}
+
+# What is set for the real cameras and the real bucket must not reach the demo.
+forget_real_settings() {
+  local name
+  for name in $(compgen -e); do
+    case $name in
+      AWS_* | S3_* | CAMERA_* | VIDEO_* | STALL_SECONDS | STABLE_SECONDS | RESCAN_SECONDS | SEGMENT_DURATION | UPLOAD_CONCURRENCY | LOCAL_RETENTION_HOURS | BASE_DIR)
+        unset "$name"
+        ;;
+    esac
+  done
+}
+
+# Every installation that a script without ENV_FILE is about: .env, and the demo while it runs.
+all_installations() {
+  if [[ -n ${ENV_FILE:-} ]]; then
+    real_path "$ENV_FILE"
+    return
+  fi
+  local default demo=
+  default=$(real_path "$project/.env")
+  use_installation "$demo_env"
+  if anything_running; then demo=$demo_env; fi
+  use_installation "$default"
+  if [[ -z $demo || -e $default ]] || anything_running; then say "$default"; fi
+  [[ -z $demo ]] || say "$demo"
+}
+
+# The PID of a part of this installation (recorder, keep-alive-recorder, demo, …), if it runs. A
+# PID file is believed only while that process has the lock open: after a reboot the number may
+# belong to a stranger. Looking at /proc takes no lock, so it can't get in a starting daemon's way.
+running_pid() {
+  local pid descriptor lock=$run/$1.lock
+  [[ -e $lock ]] && read -r pid 2>/dev/null <"$run/$1.pid" && [[ $pid =~ ^[0-9]+$ ]] || return 1
+  for descriptor in /proc/"$pid"/fd/*; do
+    if [[ $descriptor -ef $lock ]]; then
+      say "$pid"
+      return 0
+    fi
+  done
+  return 1
+}
+
+is_running() { running_pid "$1" >/dev/null; }
+
+# Whether any part of this installation runs.
+anything_running() {
+  local pid_file name
+  for pid_file in "$run"/*.pid; do
+    name=${pid_file##*/}
+    if is_running "${name%.pid}"; then return 0; fi
+  done
+  return 1
+}
+
+# Whether any process holds a lock.
+is_held() { [[ -e $1 ]] && ! flock -n "$1" true; }
+
+# The PIDs of all processes that have a file open.
+holders() {
+  if command -v lsof >/dev/null; then
+    lsof -t -- "$1" 2>/dev/null || true
+    return
+  fi
+  local descriptor pid
+  for descriptor in /proc/[0-9]*/fd/*; do
+    [[ $descriptor -ef $1 ]] || continue
+    pid=${descriptor#/proc/}
+    say "${pid%%/*}"
+  done | sort -u
+}
+
+# Repeats a command each tenth of a second until it succeeds, at most so many seconds.
+wait_until() {
+  local tries=$(($1 * 10))
+  shift
+  until "$@"; do
+    ((tries-- > 0)) || return 1
+    sleep 0.1
+  done
+}
+
+is_gone() { ! is_running "$1"; }
+
+# One of the programs in src/cli.
+cli() { node "$project/dist/cli/$1.js" "${@:2}"; }
+
+# Where this installation's logs go, as far as its configuration was ever good.
+logs_folder() {
+  local base=$project
+  if [[ -r $run/base-dir ]]; then read -r base <"$run/base-dir" || true; fi
+  say "$base/data/logs"
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# start.sh [--demo]: starts the recorder and the uploader, each with its keep-alive, and says how
+# they are. What runs already is left alone, what is missing of a pair is added. --demo does so for
+# two emulated cameras and an S3 server on this machine, apart from everything else.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+
+misconfigured_code=78
+daemons=(recorder uploader)
+
+main() {
+  demo=
+  case ${1:-} in
+    --demo) demo=yes ;;
+    '') ;;
+    *)
+      complain "usage: $0 [--demo]"
+      exit 64
+      ;;
+  esac
+  if [[ -n $demo ]]; then
+    mkdir -p "${demo_env%/*}"
+    ENV_FILE=$demo_env
+  fi
+  use_installation "${ENV_FILE:-$project/.env}"
+  if [[ $env_file == "$demo_env" ]]; then demo=yes; fi
+  [[ -n $demo || -e $env_file ]] || explain_env_file
+  if all_running; then
+    say "Already running."
+    show_processes
+    if [[ -n $demo ]]; then show_upload; fi
+    exit 0
+  fi
+  "$project/scripts/setup.sh" --quiet
+  # Daemons of an earlier demo know its addresses.
+  if [[ -n $demo ]] && is_gone demo && anything_running; then "$project/scripts/stop.sh"; fi
+  start_what_is_missing
+  local code=0
+  cli wait-started || code=$?
+  say
+  show_processes
+  if [[ -n $demo && $code == 0 ]]; then show_upload; fi
+  show_next
+  exit "$code"
+}
+
+# Two of us at the same moment start one pair: the second waits, and finds everything there.
+start_what_is_missing() {
+  local daemon
+  mkdir -p "$run"
+  exec 8>>"$run/start.lock"
+  flock -w 60 8 || give_up "another start.sh or stop.sh has been at work for a minute"
+  if [[ -n $demo ]]; then start_demo; fi
+  check_configuration
+  for daemon in "${daemons[@]}"; do
+    is_running "keep-alive-$daemon" && continue
+    detached "$project/scripts/keep-alive.sh" "$daemon"
+  done
+  for daemon in "${daemons[@]}"; do
+    wait_until 5 is_running "keep-alive-$daemon" || give_up "keep-alive.sh $daemon did not start"
+  done
+  exec 8>&-
+}
+
+# In a session of its own, with nothing of ours open: a pipe or an ssh that we run in must end.
+detached() { setsid --fork "$@" </dev/null >/dev/null 2>&1 8>&-; }
+
+# Every fault at once; and keep-alive.sh and stop.sh must find the logs when .env is broken later.
+check_configuration() {
+  cli check-config --settings >"$run/base-dir.new" || {
+    local code=$?
+    rm -f "$run/base-dir.new"
+    ((code != misconfigured_code)) || complain "Nothing was started. Mend $env_file, then run this again."
+    exit "$code"
+  }
+  mv "$run/base-dir.new" "$run/base-dir"
+}
+
+all_running() {
+  local daemon
+  for daemon in "${daemons[@]}"; do
+    is_running "$daemon" && is_running "keep-alive-$daemon" || return 1
+  done
+  [[ -z $demo ]] || is_running demo
+}
+
+show_processes() {
+  local daemon pid logs
+  logs=$(logs_folder)
+  for daemon in "${daemons[@]}"; do
+    pid=$(running_pid "$daemon") || pid='not running'
+    printf '%-10s PID %-8s log %s\n' "$daemon" "$pid" "$logs/$daemon.log"
+  done
+  if [[ -n $demo ]]; then
+    printf '%-10s PID %-8s two cameras and an S3 server\n' demo "$(running_pid demo || say 'not running')"
+  fi
+}
+
+show_next() {
+  local prefix=
+  if [[ -z $demo && $env_file != "$(real_path "$project/.env")" ]]; then prefix="ENV_FILE=$(printf %q "$env_file") "; fi
+  say
+  say "How it is:      $prefix./scripts/status.sh"
+  say "What it does:   tail -F $(printf %q "$(logs_folder)")/*.log"
+  say "Stop it:        $prefix./scripts/stop.sh"
+}
+
+explain_env_file() {
+  if [[ $env_file == "$(real_path "$project/.env")" ]]; then
+    complain "There is no configuration yet. Make one and fill in your cameras and your bucket:"
+    complain "  cp .env.example .env && chmod 600 .env"
+  else
+    complain "There is no file $env_file, which ENV_FILE names. Make one from .env.example."
+  fi
+  complain "Or see it work without any camera or account:"
+  complain "  ./scripts/start.sh --demo"
+  exit "$misconfigured_code"
+}
+
+# The cameras and the store come up first: they write the configuration.
+start_demo() {
+  is_running demo && return
+  rm -f "$run/demo.ready"
+  say "Starting two emulated cameras and an S3 server …"
+  (cd "$project" && exec setsid --fork node --import tsx demo/main.ts </dev/null >/dev/null 2>"$run/demo.errors" 8>&-)
+  wait_until 30 test -e "$run/demo.ready" || {
+    cat "$run/demo.errors" >&2
+    give_up "the emulated cameras did not start"
+  }
+}
+
+# Waits until the first segment is proven to be in the store.
+show_upload() {
+  local key store
+  store=$(<"$run/demo.ready")
+  say
+  say "Objects appear in   ${store#* }"
+  say "Waiting for the first segment (10 s long) to be uploaded and verified …"
+  key=$(cli wait-uploaded) || give_up "no segment was uploaded within 40 s: see ./scripts/status.sh"
+  say "Verified upload:    $key"
+  say "Play it:            ffplay ${store%% *}/$key"
+  say "                    (or open that address in a browser)"
+  say "About 6 GB a day: stop it when you have seen enough."
+}
+
+give_up() {
+  complain "Gave up: $*."
+  exit 1
+}
+
+main "$@"

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# test.sh: installs what is missing, then runs every check and every test, and ends with one line
+# that counts them: each check is one, and each test is one.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+cd "$project"
+
+passed=0
+failed=0
+output=$(mktemp -d)
+trap 'rm -rf "$output"' EXIT
+
+main() {
+  "$project/scripts/setup.sh" --test
+  check format node_modules/.bin/prettier --check --log-level warn .
+  check lint node_modules/.bin/oxlint --type-aware --deny-warnings
+  check types node_modules/.bin/tsc --noEmit
+  check 'dead code' node_modules/.bin/knip
+  check shellcheck shellcheck -x scripts/*.sh
+  run_tests
+  say "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
+check() {
+  local name=$1
+  shift
+  if "$@" >"$output/check" 2>&1; then
+    say "ok      $name"
+    passed=$((passed + 1))
+  else
+    say "FAILED  $name"
+    cat "$output/check"
+    failed=$((failed + 1))
+  fi
+}
+
+# Dots while they run, then each failure in full; the other report is for counting.
+run_tests() {
+  local tests bad code=0
+  mapfile -t tests < <(find test -name '*.test.ts' | sort)
+  unset ENV_FILE
+  node --import tsx --test --test-concurrency=2 \
+    --test-reporter=dot --test-reporter-destination=stdout \
+    --test-reporter=spec --test-reporter-destination="$output/tests" \
+    "${tests[@]}" || code=$?
+  bad=$(($(count fail) + $(count cancelled)))
+  # A run that broke off counts nothing.
+  if ((code != 0 && bad == 0)); then bad=1; fi
+  passed=$((passed + $(count pass)))
+  failed=$((failed + bad))
+  say "$(count skipped) skipped, $(count todo) to do, $(count duration_ms) ms"
+}
+
+# A number from the summary at the end of the spec reporter's output.
+count() { sed -n "s/^ℹ $1 //p" "$output/tests" | tail -n 1 | grep . || say 0; }
+
+main

@@ -1,0 +1,109 @@
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { readFile, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { projectRoot, type Environment } from '../daemon/environment.ts'
+import type { StatusHeader } from '../daemon/status-file.ts'
+import type { CameraStatus } from '../recorder/camera-recorder.ts'
+
+/** What the recorder says of itself, beside the header. */
+export interface RecorderStatus {
+  cameras: CameraStatus[]
+  /** How the watchdog sees open files. */
+  watch: 'lsof' | 'proc' | 'none'
+}
+
+/** What the uploader says of itself, beside the header. */
+export interface UploaderStatus {
+  store: {
+    state: 'unknown' | 'ok' | 'failing'
+    since: string
+    problem?: string
+    nextTryAt?: string
+  }
+  waiting: number
+  waitingBytes: number
+  oldestWaiting?: string
+  inFlight: { file: string; bytes: number; sentBytes: number; since: string }[]
+  failed: { file: string; problem: string }[]
+  lastUpload?: { file: string; key: string; at: string; seconds: number; bytes: number }
+  uploaded: { count: number; bytes: number }
+  quarantine: number
+  freeBytes: number
+}
+
+/** A daemon as it shows from outside. */
+export interface DaemonReport<Status> {
+  /** Undefined unless it runs. */
+  pid: number | undefined
+  keepAlivePid: number | undefined
+  /** What it last said; undefined if it said nothing yet, or has stopped in order. */
+  status: (StatusHeader & Partial<Status>) | undefined
+}
+
+/** Everything that status.sh tells, as read from the files that the daemons keep. */
+export interface InstallationReport {
+  envFile: string
+  base: string
+  recorder: DaemonReport<RecorderStatus>
+  uploader: DaemonReport<UploaderStatus>
+  freeBytes: number | undefined
+}
+
+/** Reads how an installation is; works without any daemon, and with a broken ENV_FILE. */
+export async function readReport({ file, runFolder }: Environment): Promise<InstallationReport> {
+  const base = knownBase(runFolder)
+  const disk = await statfs(base).catch(() => undefined)
+  return {
+    envFile: file,
+    base,
+    recorder: await readDaemon<RecorderStatus>(runFolder, 'recorder'),
+    uploader: await readDaemon<UploaderStatus>(runFolder, 'uploader'),
+    freeBytes: disk && disk.bavail * disk.bsize,
+  }
+}
+
+/** BASE_DIR as start.sh last found it in a good configuration. */
+function knownBase(runFolder: string): string {
+  const remembered = join(runFolder, 'base-dir')
+  const [base] = existsSync(remembered) ? readFileSync(remembered, 'utf8').split('\n') : []
+  return base || projectRoot
+}
+
+async function readDaemon<Status>(runFolder: string, name: string): Promise<DaemonReport<Status>> {
+  return {
+    pid: runningPid(runFolder, name),
+    keepAlivePid: runningPid(runFolder, `keep-alive-${name}`),
+    status: await readStatus<Status>(join(runFolder, `${name}.status`)),
+  }
+}
+
+async function readStatus<Status>(path: string): Promise<DaemonReport<Status>['status']> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as DaemonReport<Status>['status']
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The PID of what holds a lock. A PID file is believed only while that process has the lock open:
+ * after a reboot the number may belong to a stranger. scripts/lib.sh does the same.
+ */
+function runningPid(runFolder: string, name: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(join(runFolder, `${name}.pid`), 'utf8'))
+    const lock = realpathSync(join(runFolder, `${name}.lock`))
+    const descriptors = readdirSync(`/proc/${pid}/fd`)
+    return descriptors.some((fd) => opens(`/proc/${pid}/fd/${fd}`, lock)) ? pid : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function opens(descriptor: string, path: string): boolean {
+  try {
+    return realpathSync(descriptor) === path
+  } catch {
+    return false
+  }
+}

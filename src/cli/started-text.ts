@@ -1,0 +1,57 @@
+import type { StreamInfo } from '../recorder/stream-probe.ts'
+import type { InstallationReport } from './installation-report.ts'
+import { isAlive } from './judgement.ts'
+import { wrap } from './units.ts'
+
+const width = 98
+
+/** `h264 1280x720 25 fps, aac` */
+export function streamText({ video, width: columns, height, fps, audio }: StreamInfo): string {
+  const size = columns && height ? ` ${columns}x${height}` : ''
+  const rate = fps ? ` ${fps} fps` : ''
+  return `${video}${size}${rate}, ${audio ?? 'no audio'}`
+}
+
+/** Whether every camera records or has failed once, and S3 has answered or not. */
+export function isSettled({ recorder, uploader }: InstallationReport, nowMs: number): boolean {
+  if (!isAlive(recorder, nowMs) || !isAlive(uploader, nowMs)) return false
+  const { cameras } = recorder.status ?? {}
+  return (
+    cameras !== undefined &&
+    cameras.every(({ state, problem }) => state === 'recording' || problem !== undefined) &&
+    !['unknown', undefined].includes(uploader.status?.store?.state)
+  )
+}
+
+/** The table of start.sh: what each camera sends and whether S3 answers, or what to do. */
+export function startedText(report: InstallationReport, nowMs: number): string {
+  const rows = [...cameraRows(report, nowMs), storeRow(report, nowMs)]
+  const nameWidth = Math.max(...rows.map(([name]) => name.length))
+  const stateWidth = Math.max(...rows.map(([, state]) => state.length))
+  const indent = nameWidth + stateWidth + 4
+  const lines = rows.map(([name, state, text]) =>
+    `${name.padEnd(nameWidth)}  ${state.padEnd(stateWidth)}  ${text}`.trimEnd(),
+  )
+  return `${lines.flatMap((line) => wrap(line, width, indent)).join('\n')}\n`
+}
+
+type Row = [name: string, state: string, text: string]
+
+function cameraRows({ recorder }: InstallationReport, nowMs: number): Row[] {
+  if (!isAlive(recorder, nowMs))
+    return [['Recorder', 'not up', 'it is started again and again; its log says why']]
+  return (recorder.status?.cameras ?? []).map(({ name, state, stream, problem }) => {
+    if (state === 'recording') return [name, 'recording', stream ? streamText(stream) : '']
+    const next = 'no answer yet; it goes on trying'
+    return [name, problem === undefined ? 'starting' : 'NOT OK', problem ?? next]
+  })
+}
+
+function storeRow({ uploader }: InstallationReport, nowMs: number): Row {
+  if (!isAlive(uploader, nowMs))
+    return ['Uploader', 'not up', 'it is started again and again; its log says why']
+  const { state, problem } = uploader.status?.store ?? {}
+  if (state === 'ok') return ['S3', 'ok', '']
+  if (state === 'failing') return ['S3', 'NOT OK', problem ?? '']
+  return ['S3', 'waiting', 'no answer yet; it goes on trying']
+}

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
+import { ignoreMissing } from '../segments/folders.ts'
+import { isMultipart, partBytes } from './object-store.ts'
+
+/** The content of a file, and the marks by which a change of it shows. */
+export interface Fingerprint {
+  device: number
+  inode: number
+  mtimeMs: number
+  bytes: number
+  /** Of the whole file, 8 hexadecimal digits. */
+  crc32: string
+  /** Of the whole file, in hexadecimal. */
+  md5: string
+  /** The ETag that S3 gives it when it is uploaded in parts of ours. */
+  multipartEtag?: string
+}
+
+/** The file was written to, cut or replaced while it was read. */
+export class SourceChanged extends Error {}
+
+const readBytes = 1 << 20
+
+/** Reads a file once for all its checksums; throws SourceChanged if it doesn't hold still. */
+export async function fingerprint(path: string, signal: AbortSignal): Promise<Fingerprint> {
+  const file = await open(path, 'r')
+  try {
+    const { dev, ino, size, mtimeMs } = await file.stat()
+    const sums = await checksums(file, size, signal)
+    const result = { device: dev, inode: ino, mtimeMs, bytes: size, ...sums }
+    if (!(await isUnchanged(path, result))) throw new SourceChanged(`${path} changed`)
+    return result
+  } finally {
+    await file.close()
+  }
+}
+
+/** Whether a path still names the same file, with the same size and mtime. */
+export async function isUnchanged(
+  path: string,
+  { device, inode, bytes, mtimeMs }: Omit<Fingerprint, 'crc32' | 'md5'>,
+): Promise<boolean> {
+  const now = await lstat(path).catch(ignoreMissing)
+  return now?.dev === device && now.ino === inode && now.size === bytes && now.mtimeMs === mtimeMs
+}
+
+/** The first `bytes` bytes of a file in pieces; throws SourceChanged if there are fewer. */
+export async function* readExactly(
+  file: FileHandle,
+  bytes: number,
+  pieceBytes: number,
+): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes;) {
+    const piece = Buffer.allocUnsafe(Math.min(pieceBytes, bytes - at))
+    const { bytesRead } = await file.read(piece, 0, piece.length, at)
+    if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
+    at += bytesRead
+    yield piece.subarray(0, bytesRead)
+  }
+}
+
+/** The CRC32 of a whole file, 8 hexadecimal digits. */
+export async function crc32Of(path: string, signal: AbortSignal): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    let sum = 0
+    const { size } = await file.stat()
+    for await (const piece of readExactly(file, size, readBytes)) {
+      signal.throwIfAborted()
+      sum = crc32(piece, sum)
+    }
+    return crcText(sum)
+  } finally {
+    await file.close()
+  }
+}
+
+/** A CRC32 as our metadata and ledger write it. */
+export function crcText(sum: number): string {
+  return sum.toString(16).padStart(8, '0')
+}
+
+async function checksums(
+  file: FileHandle,
+  bytes: number,
+  signal: AbortSignal,
+): Promise<{ crc32: string; md5: string; multipartEtag?: string }> {
+  const whole = createHash('md5')
+  const parts = isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : undefined
+  let sum = 0
+  for await (const piece of readExactly(file, bytes, readBytes)) {
+    signal.throwIfAborted()
+    sum = crc32(piece, sum)
+    whole.update(piece)
+    parts?.update(piece)
+  }
+  return {
+    crc32: crcText(sum),
+    md5: whole.digest('hex'),
+    ...(parts ? { multipartEtag: parts.etag() } : {}),
+  }
+}
+
+/** The MD5 of the parts' MD5s, with their number: the ETag of a multipart upload. */
+class PartDigests {
+  readonly #partBytes: number
+  readonly #digests: Buffer[] = []
+  #part = createHash('md5')
+  #filled = 0
+
+  constructor(size: number) {
+    this.#partBytes = size
+  }
+
+  update(piece: Buffer): void {
+    for (let at = 0; at < piece.length;) {
+      const slice = piece.subarray(at, at + this.#partBytes - this.#filled)
+      this.#part.update(slice)
+      this.#filled += slice.length
+      at += slice.length
+      if (this.#filled === this.#partBytes) this.#close()
+    }
+  }
+
+  etag(): string {
+    if (this.#filled > 0) this.#close()
+    const digest = createHash('md5').update(Buffer.concat(this.#digests)).digest('hex')
+    return `${digest}-${this.#digests.length}`
+  }
+
+  #close(): void {
+    this.#digests.push(this.#part.digest())
+    this.#part = createHash('md5')
+    this.#filled = 0
+  }
+}

@@ -1,0 +1,108 @@
+import { mkdir, open, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { localTime } from '../daemon/local-time.ts'
+import { ignoreMissing, syncFolder } from '../segments/folders.ts'
+import { parseSegmentName } from '../segments/segment-name.ts'
+
+/** That a file's content was seen, verified, in S3. */
+export interface LedgerLine {
+  file: string
+  camera: string
+  /** ISO 8601 with the local offset. */
+  start: string
+  durationSeconds: number
+  bytes: number
+  /** 8 hexadecimal digits. */
+  crc32: string
+  endpoint: string
+  bucket: string
+  key: string
+  etag: string
+  /** ISO 8601, by the store's clock. */
+  uploadedAt: string
+}
+
+/** The file, one JSON object a line, that says what is in S3: `<folder>/YYYY-MM-DD.ndjson`. */
+export class Ledger {
+  readonly #folder: string
+  #appending: Promise<void> = Promise.resolve()
+  #read: { day: string; version: string; lines: Map<string, LedgerLine[]> } | undefined
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Returns when the line is on the disk. */
+  async append(line: LedgerLine, day: string): Promise<void> {
+    const next = this.#appending.catch(() => {}).then(async () => this.#write(line, day))
+    this.#appending = next
+    return next
+  }
+
+  /** What is known of a file of this name, whatever its content. */
+  async linesOf(file: string, day: string): Promise<LedgerLine[]> {
+    const path = this.#path(day)
+    const info = await stat(path).catch(ignoreMissing)
+    const version = `${info?.size} ${info?.mtimeMs}`
+    if (this.#read?.day !== day || this.#read.version !== version) {
+      const text = info ? await readFile(path, 'utf8') : ''
+      this.#read = { day, version, lines: parseLedger(text) }
+    }
+    return this.#read.lines.get(file) ?? []
+  }
+
+  async #write(line: LedgerLine, day: string): Promise<void> {
+    await mkdir(this.#folder, { recursive: true })
+    const path = this.#path(day)
+    const isNew = (await stat(path).catch(ignoreMissing)) === undefined
+    const file = await open(path, 'a+')
+    try {
+      const { size } = await file.stat()
+      const last = Buffer.alloc(1)
+      if (size > 0) await file.read(last, 0, 1, size - 1)
+      // A line that a power cut or a full disk has cut off stays the only one it spoils.
+      const repair = size > 0 && last.toString() !== '\n' ? '\n' : ''
+      await file.appendFile(`${repair}${JSON.stringify(line)}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    if (isNew) await syncFolder(this.#folder)
+  }
+
+  #path(day: string): string {
+    return join(this.#folder, `${day}.ndjson`)
+  }
+}
+
+/** The day of a segment, `2025-01-25`: of its name, or of its mtime where the name has none. */
+export function segmentDay(file: string, mtimeMs: number): string {
+  const date = parseSegmentName(file)?.date
+  if (!date) return localTime(mtimeMs).date
+  return `${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}`
+}
+
+/** A name without the `_2` that a move gives it where its own is taken. */
+export function unsuffixed(file: string): string {
+  return file.replace(/_\d{1,5}(\.[^.]*)$/, '$1')
+}
+
+function parseLedger(text: string): Map<string, LedgerLine[]> {
+  const lines = new Map<string, LedgerLine[]>()
+  for (const json of text.split('\n')) {
+    const line = parseLine(json)
+    if (!line) continue
+    lines.set(line.file, [...(lines.get(line.file) ?? []), line])
+  }
+  return lines
+}
+
+function parseLine(json: string): LedgerLine | undefined {
+  try {
+    const line = JSON.parse(json) as Partial<LedgerLine> | null
+    const proves = typeof line?.file === 'string' && typeof line.bytes === 'number'
+    return proves && typeof line.crc32 === 'string' ? (line as LedgerLine) : undefined
+  } catch {
+    return undefined
+  }
+}

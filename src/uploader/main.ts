@@ -1,0 +1,66 @@
+import { basename } from 'node:path'
+import { OpenFiles } from '../daemon/open-files.ts'
+import { runDaemon, type DaemonContext } from '../daemon/run-daemon.ts'
+import { makeFolders } from '../segments/folders.ts'
+import { readUploaderConfig, type UploaderConfig } from './config.ts'
+import { removeTemporaries } from './finalize.ts'
+import { Ledger } from './ledger.ts'
+import { ProblemLog } from './problem-log.ts'
+import { keepPruned, pruneOne } from './pruner.ts'
+import { S3ObjectStore } from './s3-object-store.ts'
+import { SegmentFinder } from './segment-finder.ts'
+import { shipSegment } from './ship-segment.ts'
+import { checkStore, StoreHealth } from './store-health.ts'
+import { AbandonedUploads } from './upload-content.ts'
+import { UploadQueue } from './upload-queue.ts'
+import { UploadStatus } from './upload-status.ts'
+
+await runDaemon({ name: 'uploader', configure: readUploaderConfig, run })
+
+async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal): Promise<void> {
+  const { config, log, clock } = context
+  const { folders, prefix } = config
+  await makeFolders(folders)
+  const removed = await removeTemporaries(folders)
+  if (removed > 0) log.info({ removed }, 'temporary files of an earlier crash removed')
+
+  const problems = new ProblemLog(log, clock)
+  const status = new UploadStatus(folders, clock)
+  const health = new StoreHealth({ log, clock }, () => queue.waiting.length)
+  const store = health.watch(new S3ObjectStore(config.store))
+  const ledger = new Ledger(folders.ledger)
+  const abandoned = new AbandonedUploads()
+  const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
+  const shipping = { store, ledger, folders, tools, prefix, abandoned, log, clock }
+  const storeFails = (): boolean => health.isFailing
+  const pruning = { ...config, store, ledger, storeFails, problems, log, clock }
+
+  const queue: UploadQueue = new UploadQueue({
+    ...{ health, problems, log, clock, concurrency: config.concurrency },
+    ship: async (...file) => shipSegment(shipping, ...file),
+    onEnd: (path, end, seconds) => {
+      if (end.why === 'changed') finder.hint(path)
+      if (end.why !== 'shipped') return
+      status.shipped({ file: basename(path), key: end.key, seconds, bytes: end.bytes })
+      if (config.retentionMs === 0) void pruneOne(pruning, end.path, signal)
+    },
+  })
+  const finder = new SegmentFinder({
+    ...config,
+    queue,
+    openFiles: new OpenFiles(),
+    problems,
+    log,
+    clock,
+  })
+  context.publish(() => status.of(queue, health))
+  const isBusy = (): boolean => queue.waiting.length > 0
+  const key = [prefix, '.check'].filter(Boolean).join('/')
+  await Promise.all([
+    finder.run(signal),
+    queue.run(signal),
+    checkStore({ store, key, health, isBusy, log, clock }, signal),
+    keepPruned(pruning, signal),
+    status.keepLooking(signal),
+  ])
+}

@@ -1,0 +1,73 @@
+import { lastLine, runTool, ToolError } from './run-tool.ts'
+
+/** What a player would find in a file. */
+export interface Media {
+  durationSeconds: number
+  streams: MediaStream[]
+}
+
+export interface MediaStream {
+  type: string
+  codec: string
+  /** Its four-character code, `avc1` or `hev1`. */
+  tag: string
+  packets: number
+}
+
+export type ProbeVerdict = { playable: Media } | { invalid: string; empty: boolean }
+
+const contentIsInvalid =
+  /moov atom not found|Invalid data found|End of file|Not yet implemented in FFmpeg/
+
+/**
+ * Reads a whole MP4 file as a player would. `invalid` only if ffprobe ran, ended by itself, and
+ * said so of the content; whatever else goes wrong is a ToolError.
+ */
+export async function probeMedia(
+  ffprobe: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<ProbeVerdict> {
+  const args = [
+    ...['-v', 'error', '-f', 'mp4', '-protocol_whitelist', 'file', '-count_packets'],
+    ...['-show_entries', 'stream=codec_type,codec_name,codec_tag_string,nb_read_packets'],
+    ...['-show_entries', 'format=duration', '-of', 'json', `file:${path}`],
+  ]
+  const end = await runTool(ffprobe, args, 10 * 60_000, signal)
+  const said = lastLine(end.stderr)
+    .replaceAll(`file:${path}`, '')
+    .replace(/^[:\s]+/, '')
+  if (end.code !== 0) {
+    if (contentIsInvalid.test(end.stderr)) return { invalid: said, empty: false }
+    throw new ToolError(`ffprobe ended with ${end.code}: ${said}`, false)
+  }
+  const media = parseProbe(end.stdout)
+  const plays = media.streams.some(
+    ({ type, packets }) => packets > 0 && (type === 'video' || type === 'audio'),
+  )
+  if (plays) return { playable: media }
+  return { invalid: 'no playable stream', empty: media.streams.every((s) => s.packets === 0) }
+}
+
+/** The codec of the first stream of a type, or `none`. */
+export function codecOf(media: Media, type: 'video' | 'audio'): string {
+  return media.streams.find((stream) => stream.type === type)?.codec ?? 'none'
+}
+
+interface ProbeOutput {
+  streams?: Record<string, string | undefined>[]
+  format?: { duration?: string }
+}
+
+function parseProbe(json: string): Media {
+  const { streams = [], format = {} } = JSON.parse(json) as ProbeOutput
+  return {
+    durationSeconds: Number(format.duration) || 0,
+    streams: streams.map((stream) => ({
+      type: stream.codec_type ?? 'unknown',
+      codec: stream.codec_name ?? 'unknown',
+      tag: stream.codec_tag_string ?? '',
+      packets: Number(stream.nb_read_packets) || 0,
+    })),
+  }
+}

@@ -1,0 +1,127 @@
+import { lstat, readdir, unlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Clock } from '../daemon/clock.ts'
+import { describeError, type Log } from '../daemon/logger.ts'
+import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
+import { crc32Of, fingerprint, SourceChanged, type Fingerprint } from './fingerprint.ts'
+import { segmentDay, unsuffixed, type Ledger, type LedgerLine } from './ledger.ts'
+import { ledgerLine, objectKey } from './object-description.ts'
+import { findPlace } from './object-place.ts'
+import { StoreError, type ObjectStore, type StoredObject } from './object-store.ts'
+import type { ProblemLog } from './problem-log.ts'
+
+export interface PrunerDeps {
+  store: ObjectStore
+  ledger: Ledger
+  folders: Folders
+  prefix: string
+  retentionMs: number
+  /** While the store fails there is no point in asking it for proofs. */
+  storeFails: () => boolean
+  problems: ProblemLog
+  log: Log
+  clock: Clock
+}
+
+const everyMs = 2 * 60_000
+
+/** Deletes from `uploaded/` what is due and proven to be in S3, every two minutes. */
+export async function keepPruned(deps: PrunerDeps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pruneAll(deps, signal)
+    await deps.clock.sleep(everyMs, signal)
+  }
+}
+
+/** One round; a file that can't be judged now is judged in the next. */
+export async function pruneAll(deps: PrunerDeps, signal: AbortSignal): Promise<void> {
+  const names = await readdir(deps.folders.uploaded).catch((error: unknown) => {
+    const reason = describeError(error)
+    deps.problems.report('pruner', reason, { reason }, 'cannot look into uploaded/')
+    return []
+  })
+  for (const name of names.filter((entry) => entry.endsWith('.mp4'))) {
+    if (signal.aborted) return
+    await pruneOne(deps, join(deps.folders.uploaded, name), signal)
+  }
+}
+
+/**
+ * Deletes one file if a ledger line proves its name, bytes and CRC32, and it is due. One without
+ * any line is proven by the store, or goes back to be shipped.
+ */
+export async function pruneOne(deps: PrunerDeps, path: string, signal: AbortSignal): Promise<void> {
+  const { problems, clock, retentionMs } = deps
+  const file = basename(path)
+  try {
+    const info = await lstat(path).catch(ignoreMissing)
+    if (!info?.isFile()) return
+    const lines = await linesFor(deps, file, info)
+    const isDue = ({ uploadedAt }: LedgerLine): boolean =>
+      clock.now() - Date.parse(uploadedAt) >= retentionMs
+    if (lines.length > 0 && !lines.some(isDue)) return
+    const crc32 = lines.length > 0 ? await crc32Of(path, signal) : undefined
+    const proofs = lines.filter((line) => line.crc32 === crc32)
+    if (proofs.length === 0) await proveOrReturn(deps, path, signal)
+    else if (proofs.every(isDue)) {
+      await unlink(path)
+      deps.log.info({ file, bytes: info.size, key: proofs[0]?.key }, 'pruned')
+    }
+    problems.over(path)
+  } catch (error) {
+    if (signal.aborted || error instanceof SourceChanged) return
+    // The store's health has its own voice.
+    if (error instanceof StoreError && error.storeWide) return
+    const reason = describeError(error)
+    problems.report(path, reason, { file, reason }, 'cannot be pruned')
+  }
+}
+
+/** Lines that may speak of this file: a move may have given it a suffix that they don't have. */
+async function linesFor(
+  { ledger }: PrunerDeps,
+  file: string,
+  { size, mtimeMs }: { size: number; mtimeMs: number },
+): Promise<LedgerLine[]> {
+  const day = segmentDay(file, mtimeMs)
+  const lines = await Promise.all(namesOf(file).map(async (name) => ledger.linesOf(name, day)))
+  return lines.flat().filter(({ bytes }) => bytes === size)
+}
+
+async function proveOrReturn(deps: PrunerDeps, path: string, signal: AbortSignal): Promise<void> {
+  if (deps.storeFails()) return
+  const { store, ledger, folders, log } = deps
+  const file = basename(path)
+  const content = await fingerprint(path, signal)
+  const { mtimeMs } = content
+  const object = await findProof(deps, { file, content }, signal)
+  if (object) {
+    const line = ledgerLine({ file, mtimeMs }, content, object, store)
+    await ledger.append(line, segmentDay(file, mtimeMs))
+    log.info({ file, key: object.key }, 'found in the store; noted in the ledger')
+  } else if (await moveInto(folders.recordings, path))
+    log.warn({ file }, 'lay in uploaded/ without being in the store; to be uploaded')
+}
+
+async function findProof(
+  { store, prefix }: PrunerDeps,
+  { file, content }: { file: string; content: Fingerprint },
+  signal: AbortSignal,
+): Promise<StoredObject | undefined> {
+  for (const name of namesOf(file)) {
+    const key = objectKey(prefix, name, content.mtimeMs)
+    const question = {
+      key,
+      content: async () => content,
+      isAbandoned: () => false,
+      refused: true,
+    }
+    const place = await findPlace(store, question, signal)
+    if (place.is === 'done') return place.object
+  }
+  return undefined
+}
+
+function namesOf(file: string): string[] {
+  return [...new Set([file, unsuffixed(file)])]
+}

@@ -1,0 +1,303 @@
+import { open, type FileHandle } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { crc32 } from 'node:zlib'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+  S3Client,
+  type HeadObjectCommandOutput,
+  type PutObjectCommandInput,
+} from '@aws-sdk/client-s3'
+import { Upload } from '@aws-sdk/lib-storage'
+import { crcText, readExactly } from './fingerprint.ts'
+import {
+  isMultipart,
+  partBytes,
+  type ObjectStore,
+  type ObjectUpload,
+  type StoredObject,
+} from './object-store.ts'
+import { giveUpWhenQuiet } from './request-patience.ts'
+import { toStoreError } from './store-errors.ts'
+
+/** Which bucket, who we are there, and how objects are kept. */
+export interface S3Settings {
+  bucket: string
+  region: string
+  /** An S3-compatible store; without it, AWS. */
+  endpoint?: string
+  /** Without them, the SDK's own chain. */
+  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
+  storageClass: string
+  encryption: 'AES256' | 'aws:kms' | 'none'
+  kmsKeyId?: string
+}
+
+/** A healthy store moves sooner, and one that is back must be noticed within 35 s. */
+const quietMs = 20_000
+/** Some stores copy all parts before they answer the request that joins them. */
+const joiningMs = 120_000
+/** What an aborted multipart upload is given to be cleaned up; a stopping daemon has less. */
+const abortMs = 10_000
+const abortWhenStoppingMs = 900
+
+/** An S3 bucket, or one of a store that speaks S3. The only file that knows the AWS SDK. */
+export class S3ObjectStore implements ObjectStore {
+  readonly endpoint: string
+  readonly bucket: string
+  readonly refusesOverwrite: boolean
+  readonly #settings: S3Settings
+  readonly #client: S3Client
+  readonly #joining: S3Client
+  /** Lesser stores ignore `If-None-Match`; those that refuse it are not asked again. */
+  #conditional = true
+
+  constructor(settings: S3Settings) {
+    this.#settings = settings
+    this.bucket = settings.bucket
+    this.endpoint = settings.endpoint ?? `https://s3.${settings.region}.amazonaws.com`
+    this.refusesOverwrite = settings.endpoint === undefined
+    this.#client = createClient(settings, quietMs)
+    this.#joining = createClient(settings, joiningMs)
+  }
+
+  async check(key: string, signal: AbortSignal): Promise<void> {
+    try {
+      const command = new GetObjectCommand({ ...this.#at(key), Range: 'bytes=0-0' })
+      const { Body } = await this.#client.send(command, { abortSignal: signal })
+      for await (const _ of Body as Readable);
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!/^(NoSuchKey|InvalidRange)$/.test((error as Error).name))
+        throw toStoreError(error, 'read')
+    }
+  }
+
+  async head(key: string, signal: AbortSignal): Promise<StoredObject | undefined> {
+    try {
+      const command = new HeadObjectCommand({ ...this.#at(key), ChecksumMode: 'ENABLED' })
+      return storedObject(key, await this.#client.send(command, { abortSignal: signal }))
+    } catch (error) {
+      signal.throwIfAborted()
+      const status = statusOf(error)
+      if (status === 404) return undefined
+      // The answer to a HEAD has no body that could say why; that to a GET has.
+      if (status !== undefined && status < 500) await this.check(key, signal)
+      throw toStoreError(error, 'read')
+    }
+  }
+
+  async put(upload: ObjectUpload, signal: AbortSignal): Promise<void> {
+    const { bytes } = upload.content
+    const file = await open(upload.path, 'r')
+    const source = new Source(file, upload)
+    const body = Readable.from(source.pieces(), { objectMode: false })
+    // Without a listener a failing read would end the process.
+    body.on('error', () => {})
+    try {
+      await (isMultipart(bytes)
+        ? this.#putParts(upload, body, signal)
+        : this.#putWhole(upload, body, signal))
+    } catch (error) {
+      signal.throwIfAborted()
+      if (source.failure) throw source.failure
+      if (statusOf(error) !== 501 || !this.#conditional) throw toStoreError(error, 'write')
+      this.#conditional = false
+      await this.put(upload, signal)
+    } finally {
+      body.destroy()
+      await file.close()
+    }
+  }
+
+  async readCrc32(key: string, signal: AbortSignal): Promise<string> {
+    try {
+      const command = new GetObjectCommand(this.#at(key))
+      const { Body } = await this.#client.send(command, { abortSignal: signal })
+      let sum = 0
+      for await (const piece of Body as Readable) {
+        signal.throwIfAborted()
+        sum = crc32(piece as Buffer, sum)
+      }
+      return crcText(sum)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw toStoreError(error, 'read')
+    }
+  }
+
+  async #putWhole(upload: ObjectUpload, body: Readable, signal: AbortSignal): Promise<void> {
+    const { bytes, crc32: crc, md5 } = upload.content
+    const isAws = this.refusesOverwrite
+    const command = new PutObjectCommand({
+      ...this.#headers(upload),
+      Body: body,
+      ContentLength: bytes,
+      ...(isAws ? { ChecksumCRC32: base64(crc) } : { ContentMD5: base64(md5) }),
+      ...this.#condition(upload, this.#conditional),
+    })
+    await this.#client.send(command, { abortSignal: signal })
+  }
+
+  async #putParts(upload: ObjectUpload, body: Readable, signal: AbortSignal): Promise<void> {
+    const { key, content } = upload
+    await this.#abortLeftovers(key, signal)
+    const parts = new Upload({
+      client: this.#partsClient(upload, signal),
+      params: { ...this.#headers(upload), Body: body, ContentLength: content.bytes },
+      partSize: partBytes(content.bytes),
+      queueSize: 2,
+    })
+    parts.on('httpUploadProgress', ({ loaded }) => upload.onSent(loaded ?? 0))
+    await parts.done()
+  }
+
+  /**
+   * What lib-storage sends its requests through: an abort ends those in flight, so that the
+   * multipart upload can be aborted behind them, and on AWS the whole gets a checksum.
+   */
+  #partsClient(upload: ObjectUpload, signal: AbortSignal): S3Client {
+    const isAws = this.refusesOverwrite
+    const whole = isAws ? ({ ChecksumType: 'FULL_OBJECT' } as const) : {}
+    const send = async (command: Parameters<S3Client['send']>[0]): Promise<unknown> => {
+      if (command instanceof AbortMultipartUploadCommand) return this.#abort(command, signal)
+      if (command instanceof CreateMultipartUploadCommand) {
+        Object.assign(command.input, whole)
+        // Not ended by an abort: nobody could clean up what has no id.
+        return this.#client.send(command)
+      }
+      if (!(command instanceof CompleteMultipartUploadCommand))
+        return this.#client.send(command, { abortSignal: signal })
+      const sum = {
+        ChecksumCRC32: base64(upload.content.crc32),
+        MpuObjectSize: upload.content.bytes,
+      }
+      const condition = this.#condition(upload, isAws)
+      Object.assign(command.input, isAws ? { ...whole, ...sum, ...condition } : {})
+      return this.#joining.send(command, { abortSignal: signal })
+    }
+    return { config: this.#client.config, send } as unknown as S3Client
+  }
+
+  /** Its own failing must not hide why the upload failed; the next upload to the key cleans up. */
+  async #abort(command: AbortMultipartUploadCommand, signal: AbortSignal): Promise<void> {
+    const abortSignal = AbortSignal.timeout(signal.aborted ? abortWhenStoppingMs : abortMs)
+    await this.#client.send(command, { abortSignal }).catch(() => {})
+  }
+
+  /** Aborts what a crash in the middle of this very upload has left; where listing is allowed. */
+  async #abortLeftovers(key: string, signal: AbortSignal): Promise<void> {
+    try {
+      const command = new ListMultipartUploadsCommand({ Bucket: this.bucket, Prefix: key })
+      const { Uploads = [] } = await this.#client.send(command, { abortSignal: signal })
+      for (const { Key, UploadId } of Uploads)
+        if (Key === key)
+          await this.#abort(new AbortMultipartUploadCommand({ ...this.#at(key), UploadId }), signal)
+    } catch {
+      signal.throwIfAborted()
+    }
+  }
+
+  #at(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.bucket, Key: key }
+  }
+
+  #headers({ key, metadata }: ObjectUpload): PutObjectCommandInput {
+    const { storageClass, encryption, kmsKeyId } = this.#settings
+    return {
+      ...this.#at(key),
+      ContentType: 'video/mp4',
+      ContentDisposition: 'inline',
+      CacheControl: 'max-age=31536000',
+      StorageClass: storageClass as NonNullable<PutObjectCommandInput['StorageClass']>,
+      ...(encryption === 'none' ? {} : { ServerSideEncryption: encryption }),
+      ...(kmsKeyId ? { SSEKMSKeyId: kmsKeyId } : {}),
+      Metadata: metadata,
+    }
+  }
+
+  #condition(
+    { replaces }: ObjectUpload,
+    honoured: boolean,
+  ): { IfMatch?: string; IfNoneMatch?: string } {
+    if (replaces !== undefined) return this.refusesOverwrite ? { IfMatch: `"${replaces}"` } : {}
+    return honoured ? { IfNoneMatch: '*' } : {}
+  }
+}
+
+function createClient({ endpoint, region, credentials }: S3Settings, patienceMs: number): S3Client {
+  const client = new S3Client({
+    region,
+    expectContinueHeader: false,
+    requestHandler: { connectionTimeout: 10_000, socketTimeout: patienceMs },
+    ...(credentials ? { credentials } : {}),
+    ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
+    ...(endpoint
+      ? { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }
+      : {}),
+  })
+  const { config } = client
+  config.requestHandler = giveUpWhenQuiet(
+    config.requestHandler,
+    patienceMs,
+  ) as typeof config.requestHandler
+  return client
+}
+
+function storedObject(key: string, head: HeadObjectCommandOutput): StoredObject {
+  const { ChecksumCRC32: sum, ChecksumType: type } = head
+  // A composite checksum, of the parts' checksums, says nothing about the whole.
+  const isWhole = sum !== undefined && type !== 'COMPOSITE' && !sum.includes('-')
+  return {
+    key,
+    bytes: head.ContentLength ?? 0,
+    etag: (head.ETag ?? '').replaceAll('"', ''),
+    ...(isWhole ? { crc32: Buffer.from(sum, 'base64').toString('hex') } : {}),
+    lastModifiedMs: head.LastModified?.getTime() ?? Date.now(),
+    metadata: head.Metadata ?? {},
+  }
+}
+
+/** The content of an upload, read to just its size. */
+class Source {
+  /** Why it couldn't be read, if so. */
+  failure: Error | undefined
+  readonly #file: FileHandle
+  readonly #upload: ObjectUpload
+
+  constructor(file: FileHandle, upload: ObjectUpload) {
+    this.#file = file
+    this.#upload = upload
+  }
+
+  async *pieces(): AsyncGenerator<Buffer> {
+    const { content, onSent } = this.#upload
+    const inParts = isMultipart(content.bytes)
+    const pieces = readExactly(this.#file, content.bytes, inParts ? 1 << 20 : 1 << 16)
+    for (let sent = 0; ;) {
+      // Not around the yield: there a consumer that has had enough throws errors of its own.
+      const next = await pieces.next().catch((error: unknown) => {
+        this.failure = error as Error
+        throw error
+      })
+      if (next.done) return
+      yield next.value
+      sent += next.value.length
+      // Parts are read long before they are sent.
+      if (!inParts) onSent(sent)
+    }
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
+}
+
+function base64(hexadecimal: string): string {
+  return Buffer.from(hexadecimal, 'hex').toString('base64')
+}

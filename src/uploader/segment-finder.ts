@@ -1,0 +1,205 @@
+import { watch, type FSWatcher } from 'node:fs'
+import { lstat, readdir, realpath } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Clock } from '../daemon/clock.ts'
+import { describeError, type Log } from '../daemon/logger.ts'
+import type { OpenFiles } from '../daemon/open-files.ts'
+import { ignoreMissing, makeFolders, moveInto, type Folders } from '../segments/folders.ts'
+import { closedStableMs, isFinished } from './finished.ts'
+import { startMs } from './object-description.ts'
+import type { ProblemLog } from './problem-log.ts'
+import type { Segment } from './upload-queue.ts'
+import { WakeCall } from './wake-call.ts'
+
+export interface FinderDeps {
+  folders: Folders
+  openFiles: OpenFiles
+  /** Who gets what is finished, and is asked what it has already. */
+  queue: {
+    offer(segment: Segment): void
+    has(path: string): boolean
+    retain(isThere: (path: string) => boolean): void
+  }
+  stableAfterMs: number
+  rescanEveryMs: number
+  problems: ProblemLog
+  log: Log
+  clock: Clock
+}
+
+/** A file that isn't known to be finished. */
+interface Pending {
+  path: string
+  inOpen: boolean
+  bytes: number
+  mtimeMs: number
+  inode: number
+  /** Monotonic. */
+  unchangedSinceMs: number
+}
+
+const lookEveryMs = 1000
+
+/**
+ * Finds the finished files of `recordings/` and `recordings/open/`. What the kernel tells of the
+ * two folders are hints; a rescan is the truth. (Two watches, not one a file, as chokidar has it:
+ * 10,000 waiting files would cost 70 MB and the kernel's limit of watches.)
+ */
+export class SegmentFinder {
+  readonly #deps: FinderDeps
+  readonly #pending = new Map<string, Pending>()
+  readonly #saidIgnored = new Set<string>()
+  readonly #watched = new Map<string, { inode: number; watcher: FSWatcher }>()
+  #hints = new Set<string>()
+  readonly #hinted: WakeCall
+
+  constructor(deps: FinderDeps) {
+    this.#deps = deps
+    this.#hinted = new WakeCall(deps.clock)
+  }
+
+  /** Looks at a file anew, though nothing has happened to its name. */
+  hint(path: string): void {
+    if (this.#pending.has(path) || this.#deps.queue.has(path)) return
+    this.#hints.add(path)
+    this.#hinted.ring()
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, problems, rescanEveryMs } = this.#deps
+    let nextScanMs = 0
+    while (!signal.aborted) {
+      try {
+        if (clock.monotonicMs() >= nextScanMs) {
+          nextScanMs = clock.monotonicMs() + rescanEveryMs
+          await this.#rescan()
+        }
+        await this.#followHints()
+        await this.#lookAtPending()
+        problems.over('finder')
+      } catch (error) {
+        const reason = describeError(error)
+        problems.report('finder', reason, { reason }, 'cannot look for finished segments')
+      }
+      const untilScanMs = Math.max(0, nextScanMs - clock.monotonicMs())
+      const waitMs = this.#pending.size > 0 ? Math.min(lookEveryMs, untilScanMs) : untilScanMs
+      await this.#hinted.sleep(waitMs, signal)
+    }
+    for (const { watcher } of this.#watched.values()) watcher.close()
+  }
+
+  async #rescan(): Promise<void> {
+    const { folders, queue } = this.#deps
+    await makeFolders(folders)
+    const there = new Set<string>()
+    for (const folder of [folders.open, folders.recordings]) {
+      await this.#watch(folder)
+      for (const name of await readdir(folder))
+        if (name.endsWith('.mp4')) there.add(join(folder, name))
+    }
+    queue.retain((path) => there.has(path))
+    for (const path of there)
+      if (!this.#pending.has(path) && !queue.has(path)) await this.#track(path)
+  }
+
+  async #followHints(): Promise<void> {
+    const hints = this.#hints
+    this.#hints = new Set()
+    for (const path of hints) if (!this.#deps.queue.has(path)) await this.#track(path)
+  }
+
+  async #track(path: string): Promise<void> {
+    const { folders, clock, log } = this.#deps
+    const info = await lstat(path).catch(ignoreMissing)
+    if (!info) return
+    if (!info.isFile()) {
+      if (!this.#saidIgnored.has(path)) log.debug({ file: basename(path) }, 'not a file; ignored')
+      this.#saidIgnored.add(path)
+      return
+    }
+    this.#pending.set(path, {
+      path,
+      inOpen: join(path, '..') === folders.open,
+      bytes: info.size,
+      mtimeMs: info.mtimeMs,
+      inode: info.ino,
+      unchangedSinceMs: clock.monotonicMs(),
+    })
+  }
+
+  async #lookAtPending(): Promise<void> {
+    const { clock, stableAfterMs } = this.#deps
+    const stable: Pending[] = []
+    for (const pending of this.#pending.values()) {
+      const info = await lstat(pending.path).catch(ignoreMissing)
+      if (!info?.isFile()) {
+        this.#pending.delete(pending.path)
+        continue
+      }
+      const { size: bytes, mtimeMs, ino: inode } = info
+      if (bytes !== pending.bytes || mtimeMs !== pending.mtimeMs || inode !== pending.inode)
+        Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: clock.monotonicMs() })
+      const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
+      if (stableMs >= (pending.inOpen ? stableAfterMs : closedStableMs)) stable.push(pending)
+    }
+    if (stable.length === 0) return
+    const hasWriter = await this.#writers(stable)
+    for (const pending of stable) {
+      const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
+      const facts = { stableMs, hasWriter: hasWriter(pending), inOpen: pending.inOpen }
+      if (isFinished(facts, stableAfterMs)) await this.#deliver(pending)
+    }
+  }
+
+  async #writers(files: Pending[]): Promise<(file: Pending) => boolean | undefined> {
+    const { folders, openFiles, problems } = this.#deps
+    // lsof names files as the kernel does: without links on the way.
+    const [real, realOpen] = await Promise.all(
+      [folders.recordings, folders.open].map(async (folder) => realpath(folder)),
+    )
+    const realOf = ({ path, inOpen }: Pending): string =>
+      join((inOpen ? realOpen : real) ?? '', basename(path))
+    const seen = await openFiles.at(files.map(realOf))
+    if (openFiles.source === 'lsof') problems.over('lsof')
+    else {
+      const sentence =
+        openFiles.source === 'proc'
+          ? 'lsof cannot be run; looking into /proc instead'
+          : 'open files cannot be seen; waiting for STABLE_SECONDS instead: install lsof'
+      problems.report('lsof', openFiles.source, {}, sentence)
+    }
+    if (!seen) return () => undefined
+    const written = new Set(seen.filter(({ writable }) => writable).map(({ path }) => path))
+    return (file) => written.has(realOf(file))
+  }
+
+  async #deliver(pending: Pending): Promise<void> {
+    const { folders, queue } = this.#deps
+    const path = pending.inOpen ? await moveInto(folders.recordings, pending.path) : pending.path
+    this.#pending.delete(pending.path)
+    if (path === undefined) return
+    const { bytes, mtimeMs } = pending
+    queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0) })
+  }
+
+  /** A folder that was replaced gets a new watch. */
+  async #watch(folder: string): Promise<void> {
+    const { ino: inode } = await lstat(folder)
+    const known = this.#watched.get(folder)
+    if (known?.inode === inode) return
+    known?.watcher.close()
+    this.#watched.delete(folder)
+    try {
+      const watcher = watch(folder, (_, name) => {
+        if (name?.endsWith('.mp4')) this.hint(join(folder, name))
+      })
+      watcher.on('error', () => this.#watched.delete(folder))
+      this.#watched.set(folder, { inode, watcher })
+      this.#deps.problems.over(folder)
+    } catch (error) {
+      const fields = { folder, reason: describeError(error) }
+      const sentence = 'cannot be told of new files; looking every RESCAN_SECONDS instead'
+      this.#deps.problems.report(folder, fields.reason, fields, sentence)
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { lstat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
+import { finalize } from './finalize.ts'
+import { fingerprint, isUnchanged, SourceChanged, type Fingerprint } from './fingerprint.ts'
+import { segmentDay, type Ledger } from './ledger.ts'
+import { describeObject, ledgerLine, objectKey } from './object-description.ts'
+import type { StoredObject } from './object-store.ts'
+import type { MediaTools } from './run-tool.ts'
+import { discard, quarantine } from './set-aside.ts'
+import { placeFor, uploadContent, type UploadDeps } from './upload-content.ts'
+
+export interface ShipDeps extends UploadDeps {
+  ledger: Ledger
+  folders: Folders
+  tools: MediaTools
+  /** Of every key; may be empty. */
+  prefix: string
+}
+
+/** How the shipping of a file ended, if nothing failed. */
+export type ShipEnd =
+  | { why: 'shipped'; path: string; key: string; bytes: number }
+  /** Somebody writes to it again: it isn't finished. */
+  | { why: 'changed' }
+  /** It isn't there any more; there was nothing in it; it doesn't play. */
+  | { why: 'gone' | 'discarded' | 'quarantined' }
+
+/**
+ * Brings one finished file into S3 and `uploaded/`, or says why not. Can be killed at any moment
+ * and begun again: what is done already is found, and nothing is done twice.
+ */
+export async function shipSegment(
+  deps: ShipDeps,
+  path: string,
+  onSent: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<ShipEnd> {
+  try {
+    const info = await lstat(path)
+    if (!info.isFile()) return { why: 'gone' }
+    if (info.size > 0) return await shipFile(deps, { path, mtimeMs: info.mtimeMs, onSent }, signal)
+    await discard(deps.log, path, 'an empty file')
+    return { why: 'discarded' }
+  } catch (error) {
+    if (error instanceof SourceChanged) return { why: 'changed' }
+    const gone = (await lstat(path).catch(ignoreMissing)) === undefined
+    if (gone && !signal.aborted) return { why: 'gone' }
+    throw error
+  }
+}
+
+interface Shipment {
+  path: string
+  mtimeMs: number
+  onSent: (bytes: number) => void
+}
+
+async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal): Promise<ShipEnd> {
+  const { path, mtimeMs, onSent } = shipment
+  const file = basename(path)
+  const key = objectKey(deps.prefix, file, mtimeMs)
+  // As it is first: a crash may have left it uploaded in just this state.
+  let asItIs: Promise<Fingerprint> | undefined
+  const contentAsItIs = async (): Promise<Fingerprint> => (asItIs ??= fingerprint(path, signal))
+  let place = await placeFor(deps, { key, content: contentAsItIs, refused: false }, signal)
+  if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
+
+  const finalized = await finalize(deps, path, signal)
+  if (finalized.is !== 'playable') {
+    if (finalized.is === 'invalid') await quarantine(deps, path, finalized.reason)
+    else await discard(deps.log, path, 'a header without any footage')
+    return { why: finalized.is === 'invalid' ? 'quarantined' : 'discarded' }
+  }
+  const { asItIs: reason } = finalized
+  if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
+  const content = await fingerprint(path, signal)
+  // Its own remux keeps the mtime to the millisecond.
+  if (Math.abs(content.mtimeMs - mtimeMs) >= 1) return { why: 'changed' }
+  if (place.is === 'broken' || place.key !== key)
+    place = await placeFor(deps, { key, content: async () => content, refused: false }, signal)
+  const metadata = describeObject({ file, mtimeMs }, content, finalized.media)
+  const object = await uploadContent(deps, { path, key, content, metadata, place, onSent }, signal)
+  return object ? accept(deps, shipment, object, content) : { why: 'changed' }
+}
+
+/** The object is verified: the ledger says so, and the file moves to `uploaded/`. */
+async function accept(
+  { store, ledger, folders, log, abandoned }: ShipDeps,
+  { path, mtimeMs }: Shipment,
+  object: StoredObject,
+  content: Fingerprint,
+): Promise<ShipEnd> {
+  const file = basename(path)
+  if (!(await isUnchanged(path, content))) return { why: 'changed' }
+  const day = segmentDay(file, mtimeMs)
+  const line = ledgerLine({ file, mtimeMs }, content, object, store)
+  const known = (await ledger.linesOf(file, day)).some((old) =>
+    (['bytes', 'crc32', 'key', 'bucket', 'endpoint'] as const).every((f) => old[f] === line[f]),
+  )
+  if (!known) await ledger.append(line, day)
+  abandoned.accept(object)
+  const moved = await moveInto(folders.uploaded, path)
+  if (!moved) return { why: 'gone' }
+  log.info({ file }, 'moved to uploaded/')
+  return { why: 'shipped', path: moved, key: object.key, bytes: content.bytes }
+}

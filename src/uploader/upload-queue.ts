@@ -1,0 +1,221 @@
+import { setMaxListeners } from 'node:events'
+import { basename } from 'node:path'
+import type { Clock } from '../daemon/clock.ts'
+import { describeError, type Log } from '../daemon/logger.ts'
+import { hasCode } from '../segments/folders.ts'
+import { StoreError } from './object-store.ts'
+import type { ProblemLog } from './problem-log.ts'
+import { ToolError } from './run-tool.ts'
+import type { ShipEnd } from './ship-segment.ts'
+import { backoffMs, SharedBackoff, type Pass } from './store-backoff.ts'
+import type { StoreHealth } from './store-health.ts'
+import { WakeCall } from './wake-call.ts'
+
+/** A finished file. */
+export interface Segment {
+  path: string
+  bytes: number
+  /** Of its footage; decides whose turn it is. */
+  startMs: number
+}
+
+export interface QueueDeps {
+  ship: (path: string, onSent: (bytes: number) => void, signal: AbortSignal) => Promise<ShipEnd>
+  /** Told of everything that has left the queue. */
+  onEnd: (path: string, end: ShipEnd, seconds: number) => void
+  health: StoreHealth
+  problems: ProblemLog
+  log: Log
+  clock: Clock
+  concurrency: number
+}
+
+/** A file under way. */
+export interface InFlight {
+  file: string
+  bytes: number
+  sentBytes: number
+  since: string
+}
+
+interface Waiting extends Segment {
+  failures: number
+  retryAtMs: number
+  problem?: string
+}
+
+/** Of the 8 s that a daemon has to end, the rest is for aborting what didn't finish. */
+const finishMs = 7000
+const abortMs = 1000
+const fileBackoffCapMs = 60_000
+/** A reason that so many files share is said of no more. */
+const mostSaid = 10
+
+/**
+ * Uploads what it is offered until it succeeds: the oldest first, with one slot that takes the
+ * newest, so that a backlog doesn't starve the present.
+ */
+export class UploadQueue {
+  readonly #deps: QueueDeps
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #inFlight = new Map<string, InFlight>()
+  /** Programs that are missing, a full disk: what every file would meet. */
+  readonly #machine: SharedBackoff<Error>
+  readonly #changed: WakeCall
+
+  constructor(deps: QueueDeps) {
+    this.#deps = deps
+    this.#machine = new SharedBackoff(deps.clock)
+    this.#changed = new WakeCall(deps.clock)
+  }
+
+  offer(segment: Segment): void {
+    if (this.has(segment.path)) return
+    this.#waiting.set(segment.path, { ...segment, failures: 0, retryAtMs: 0 })
+    this.#changed.ring()
+  }
+
+  has(path: string): boolean {
+    return this.#waiting.has(path) || this.#inFlight.has(path)
+  }
+
+  /** Forgets what waits and isn't there any more. */
+  retain(isThere: (path: string) => boolean): void {
+    for (const path of this.#waiting.keys()) if (!isThere(path)) this.#waiting.delete(path)
+  }
+
+  get waiting(): Segment[] {
+    return [...this.#waiting.values()]
+  }
+
+  get inFlight(): InFlight[] {
+    return [...this.#inFlight.values()]
+  }
+
+  get failed(): { file: string; problem: string }[] {
+    return [...this.#waiting.values()].flatMap(({ path, problem }) =>
+      problem === undefined ? [] : [{ file: basename(path), problem }],
+    )
+  }
+
+  /** Runs until the signal aborts, and ends within 8 s of it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, concurrency } = this.#deps
+    const hard = new AbortController()
+    // Node warns of more than ten; here each upload listens.
+    setMaxListeners(0, signal, hard.signal)
+    const ended = new AbortController()
+    const slots = Array.from({ length: concurrency }, async (_, index) =>
+      this.#slot(index, signal, hard.signal),
+    )
+    const all = Promise.all(slots).finally(() => ended.abort())
+    await Promise.race([all, new Promise((resolve) => signal.addEventListener('abort', resolve))])
+    await clock.sleep(finishMs, ended.signal)
+    hard.abort(new Error('the uploader stops'))
+    await Promise.race([all, clock.sleep(abortMs, ended.signal)])
+  }
+
+  async #slot(index: number, signal: AbortSignal, hard: AbortSignal): Promise<void> {
+    const { health, concurrency } = this.#deps
+    for (let turn = 0; ; turn += 1) {
+      await this.#untilDue(signal)
+      const store = await health.enter(signal)
+      if (!store) return
+      const machine = await this.#machine.enter(signal)
+      try {
+        if (!machine) return
+        const newest = concurrency === 1 ? turn % 2 === 1 : index === 0
+        const next = this.#take(newest)
+        if (next) await this.#attempt(next, { store, machine }, hard)
+      } finally {
+        if (machine) this.#machine.leave(machine)
+        health.leave(store)
+      }
+    }
+  }
+
+  async #attempt(
+    segment: Waiting,
+    passes: { store: Pass; machine: Pass },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { path, bytes } = segment
+    const { ship, onEnd, health, clock, problems } = this.#deps
+    const since = new Date(clock.now()).toISOString()
+    const startedMs = clock.monotonicMs()
+    const progress: InFlight = { file: basename(path), bytes, sentBytes: 0, since }
+    this.#waiting.delete(path)
+    this.#inFlight.set(path, progress)
+    try {
+      const end = await ship(path, (sent) => (progress.sentBytes = sent), signal)
+      this.#inFlight.delete(path)
+      problems.over(path)
+      if (this.#machine.succeeded()) problems.over('machine')
+      // What was found in the store, after an answer was lost, was written as well.
+      if (end.why === 'shipped') health.succeeded('write')
+      onEnd(path, end, (clock.monotonicMs() - startedMs) / 1000)
+    } catch (error) {
+      this.#inFlight.delete(path)
+      if (signal.aborted) return
+      this.#waiting.set(path, segment)
+      this.#failed(segment, error, passes)
+    }
+  }
+
+  #failed(segment: Waiting, error: unknown, passes: { store: Pass; machine: Pass }): void {
+    const { health, problems } = this.#deps
+    if (error instanceof StoreError && error.storeWide) return health.failed(error, passes.store)
+    const text = error instanceof StoreError ? error.message : describeError(error)
+    const reason = text.replaceAll(segment.path, 'the file')
+    segment.problem = reason
+    if (isMachineWide(error)) {
+      this.#machine.failed(error as Error, passes.machine)
+      return problems.report('machine', reason, { problem: reason }, 'uploads wait')
+    }
+    segment.failures += 1
+    const { clock } = this.#deps
+    segment.retryAtMs = clock.monotonicMs() + backoffMs(segment.failures, fileBackoffCapMs)
+    const file = basename(segment.path)
+    const hint = error instanceof StoreError ? { hint: error.hint } : {}
+    const sharing = this.failed.filter(({ problem }) => problem === reason).length
+    if (sharing > mostSaid) this.#deps.log.debug({ file, reason }, 'upload failed; trying again')
+    else
+      problems.report(
+        segment.path,
+        reason,
+        { file, reason, ...hint },
+        'upload failed; trying again',
+      )
+  }
+
+  #take(newest: boolean): Waiting | undefined {
+    const nowMs = this.#deps.clock.monotonicMs()
+    let best: Waiting | undefined
+    for (const segment of this.#waiting.values()) {
+      if (segment.retryAtMs > nowMs) continue
+      if (!best || isBefore(segment, best) !== newest) best = segment
+    }
+    return best
+  }
+
+  /** Resolves when a file may be tried, or the signal aborts. */
+  async #untilDue(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    while (!signal.aborted) {
+      const nowMs = clock.monotonicMs()
+      let nextMs = nowMs + 60_000
+      for (const { retryAtMs } of this.#waiting.values()) nextMs = Math.min(nextMs, retryAtMs)
+      if (nextMs <= nowMs) return
+      await this.#changed.sleep(nextMs - nowMs, signal)
+    }
+  }
+}
+
+function isBefore(a: Segment, b: Segment): boolean {
+  return a.startMs === b.startMs ? a.path < b.path : a.startMs < b.startMs
+}
+
+function isMachineWide(error: unknown): boolean {
+  if (error instanceof ToolError) return error.machineWide
+  return hasCode(error, 'ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN')
+}

@@ -1,0 +1,87 @@
+import { readdir, statfs } from 'node:fs/promises'
+import type { Clock } from '../daemon/clock.ts'
+import type { Folders } from '../segments/folders.ts'
+import type { StoreHealth, StoreState } from './store-health.ts'
+import type { InFlight, UploadQueue } from './upload-queue.ts'
+
+/** What `data/status/uploader.json` says, beside its header. */
+export interface UploaderStatus extends Record<string, unknown> {
+  store: StoreState
+  waiting: number
+  waitingBytes: number
+  /** When the footage of the oldest begins. */
+  oldestWaiting?: string
+  inFlight: InFlight[]
+  /** Files whose upload failed for a reason of their own, and is tried again. */
+  failed: { file: string; problem: string }[]
+  lastUpload?: UploadDone
+  /** Since the start of the process. */
+  uploaded: { count: number; bytes: number }
+  quarantine: number
+  /** Of the disk of `recordings/`. */
+  freeBytes: number
+}
+
+interface UploadDone {
+  file: string
+  key: string
+  at: string
+  seconds: number
+  bytes: number
+}
+
+const lookEveryMs = 5000
+/** More would only make the file long. */
+const mostFailed = 20
+
+/** Knows how the uploader is, and how much it has done. */
+export class UploadStatus {
+  readonly #folders: Folders
+  readonly #clock: Clock
+  #uploaded = { count: 0, bytes: 0 }
+  #lastUpload: UploadDone | undefined
+  #disk = { quarantine: 0, freeBytes: 0 }
+
+  constructor(folders: Folders, clock: Clock) {
+    this.#folders = folders
+    this.#clock = clock
+  }
+
+  shipped(upload: Omit<UploadDone, 'at'>): void {
+    this.#uploaded = {
+      count: this.#uploaded.count + 1,
+      bytes: this.#uploaded.bytes + upload.bytes,
+    }
+    this.#lastUpload = { ...upload, at: new Date(this.#clock.now()).toISOString() }
+  }
+
+  /** Looks at the disk now and then: the status itself must never wait for it. */
+  async keepLooking(signal: AbortSignal): Promise<void> {
+    const { quarantine, recordings } = this.#folders
+    while (!signal.aborted) {
+      const names = await readdir(quarantine).catch(() => [])
+      const disk = await statfs(recordings).catch(() => ({ bavail: 0, bsize: 0 }))
+      this.#disk = {
+        quarantine: names.filter((name) => name.endsWith('.mp4')).length,
+        freeBytes: disk.bavail * disk.bsize,
+      }
+      await this.#clock.sleep(lookEveryMs, signal)
+    }
+  }
+
+  of(queue: UploadQueue, health: StoreHealth): UploaderStatus {
+    const { waiting } = queue
+    const oldestMs = waiting.reduce((least, { startMs }) => Math.min(least, startMs), Infinity)
+    return {
+      store: health.status,
+      waiting: waiting.length,
+      waitingBytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
+      ...(waiting.length > 0 ? { oldestWaiting: new Date(oldestMs).toISOString() } : {}),
+      inFlight: queue.inFlight,
+      failed: queue.failed.slice(0, mostFailed),
+      ...(this.#lastUpload ? { lastUpload: this.#lastUpload } : {}),
+      uploaded: this.#uploaded,
+      ...this.#disk,
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import type { InstallationReport } from '../../src/cli/installation-report.ts'
+
+/** The moment of the reports below, in whatever zone the test runs. */
+export const nowMs = new Date(2025, 0, 25, 15, 30, 45).getTime()
+
+export function ago(seconds: number): string {
+  return new Date(nowMs - seconds * 1000).toISOString()
+}
+
+/** An installation with one camera, where all is well. */
+export function healthyReport(): InstallationReport & {
+  recorder: { status: object }
+  uploader: { status: object }
+} {
+  const header = { startedAt: ago(7500), updatedAt: ago(1) }
+  return {
+    envFile: '/cam/.env',
+    base: '/cam',
+    freeBytes: 123.4e9,
+    recorder: {
+      pid: 101,
+      keepAlivePid: 100,
+      status: {
+        ...header,
+        daemon: 'recorder',
+        pid: 101,
+        watch: 'lsof',
+        cameras: [
+          {
+            name: 'Front',
+            state: 'recording',
+            since: ago(7400),
+            url: 'rtsp://10.0.0.5:554/main',
+            file: 'Front_20250125_153000.mp4',
+            bytes: 12_345_678,
+            growing: true,
+            stream: { video: 'h264', width: 1280, height: 720, fps: 25, audio: 'aac' },
+            restarts: 0,
+          },
+        ],
+      },
+    },
+    uploader: {
+      pid: 201,
+      keepAlivePid: 200,
+      status: {
+        ...header,
+        daemon: 'uploader',
+        pid: 201,
+        store: { state: 'ok', since: ago(7400) },
+        waiting: 0,
+        waitingBytes: 0,
+        inFlight: [],
+        failed: [],
+        lastUpload: {
+          file: 'Front_20250125_152000.mp4',
+          key: 'recordings/2025/01/25/Front_20250125_152000.mp4',
+          at: ago(40),
+          seconds: 1.24,
+          bytes: 75e6,
+        },
+        uploaded: { count: 12, bytes: 900e6 },
+        quarantine: 0,
+        freeBytes: 123.4e9,
+      },
+    },
+  }
+}

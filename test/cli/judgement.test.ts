@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { exitCodes, judge, type Verdict } from '../../src/cli/judgement.ts'
+import { ago, healthyReport, nowMs } from './healthy-report.ts'
+
+type Report = ReturnType<typeof healthyReport>
+
+const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
+  ['all is well', () => ({}), 'ok'],
+  [
+    'a camera that only starts is no problem yet',
+    (report) => onCamera(report, { state: 'starting', since: ago(20) }),
+    'ok',
+  ],
+  [
+    'a camera that starts for too long is a problem',
+    (report) => onCamera(report, { state: 'starting', since: ago(50) }),
+    'degraded',
+    /^Front is not recording: no answer for 50 s$/,
+  ],
+  [
+    'a camera that fails is a problem even while it starts again',
+    (report) => onCamera(report, { state: 'starting', since: ago(1), problem: 'wrong password' }),
+    'degraded',
+    /^Front is not recording: wrong password$/,
+  ],
+  [
+    'a store that fails is a problem',
+    (report) =>
+      onUploader(report, { store: { state: 'failing', since: ago(9), problem: 'no bucket x' } }),
+    'degraded',
+    /^S3: no bucket x$/,
+  ],
+  [
+    'a file that cannot be uploaded is a problem',
+    (report) => onUploader(report, { failed: [{ file: 'Front_1.mp4', problem: 'unreadable' }] }),
+    'degraded',
+    /^1 upload failed: Front_1.mp4: unreadable$/,
+  ],
+  [
+    'a quarantine that holds something is a problem',
+    (report) => onUploader(report, { quarantine: 2 }),
+    'degraded',
+    /^2 files that could not be played lie in quarantine \(\/cam\/data\/quarantine\)$/,
+  ],
+  [
+    'a file that waits for a few minutes is no problem',
+    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(600) }),
+    'ok',
+  ],
+  [
+    'a file that waits for more than an hour is a problem',
+    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(7200) }),
+    'degraded',
+    /waiting for 2 h/,
+  ],
+  [
+    'a disk that is almost full is a problem',
+    () => ({ freeBytes: 5e8 }),
+    'degraded',
+    /^the disk is almost full: 500 MB free at \/cam$/,
+  ],
+  [
+    'a daemon that nobody would start again is a problem',
+    ({ recorder }) => ({ recorder: { ...recorder, keepAlivePid: undefined } }),
+    'degraded',
+    /nobody would start the recorder again.*start\.sh/,
+  ],
+  [
+    'a daemon that is not running is down',
+    ({ uploader }) => ({ uploader: { ...uploader, pid: undefined, keepAlivePid: undefined } }),
+    'down',
+    /^the uploader is not running: \.\/scripts\/start\.sh$/,
+  ],
+  [
+    'a daemon that is started again and again is down, and its log says why',
+    ({ uploader }) => ({ uploader: { ...uploader, pid: undefined } }),
+    'down',
+    /again and again: its log says why/,
+  ],
+  [
+    'a daemon that has fallen silent is down',
+    ({ recorder }) => ({
+      recorder: { ...recorder, status: { ...recorder.status, updatedAt: ago(31) } },
+    }),
+    'down',
+    /^the recorder hangs: no sign of life for 31 s/,
+  ],
+  [
+    'what an earlier process said of itself is not believed',
+    ({ recorder }) => ({ recorder: { ...recorder, pid: 999 } }),
+    'down',
+    /^the recorder has only just started$/,
+  ],
+  [
+    'a clock that stepped back makes no daemon hang',
+    ({ recorder }) => ({
+      recorder: { ...recorder, status: { ...recorder.status, updatedAt: ago(-3600) } },
+    }),
+    'ok',
+  ],
+  [
+    'nothing at all running is one problem, not two',
+    ({ recorder, uploader }) => ({
+      recorder: { ...recorder, pid: undefined, keepAlivePid: undefined },
+      uploader: { ...uploader, pid: undefined, keepAlivePid: undefined },
+    }),
+    'down',
+    /^nothing is running: \.\/scripts\/start\.sh$/,
+  ],
+]
+
+for (const [title, change, verdict, first = /^$/] of cases)
+  test(title, () => {
+    const report = healthyReport()
+    const judged = judge({ ...report, ...change(report) }, nowMs)
+    assert.equal(judged.verdict, verdict)
+    assert.match(judged.problems[0] ?? '', first)
+  })
+
+test('a daemon that is down comes before a camera that fails', () => {
+  const report = healthyReport()
+  const failing = { ...report, ...onCamera(report, { state: 'waiting', problem: 'refused' }) }
+  const uploader = { ...report.uploader, pid: undefined }
+  const { problems } = judge({ ...failing, uploader }, nowMs)
+  assert.deepEqual(problems, [
+    'the uploader is not running: it is started again and again: its log says why',
+    'Front is not recording: refused',
+  ])
+})
+
+test('the exit codes are those that monitoring expects', () => {
+  assert.deepEqual(exitCodes, { ok: 0, degraded: 1, down: 2 })
+})
+
+function onCamera({ recorder }: Report, change: object): object {
+  const [camera] = recorder.status.cameras ?? []
+  return {
+    recorder: { ...recorder, status: { ...recorder.status, cameras: [{ ...camera, ...change }] } },
+  }
+}
+
+function onUploader({ uploader }: Report, change: object): object {
+  return { uploader: { ...uploader, status: { ...uploader.status, ...change } } }
+}

@@ -1,0 +1,46 @@
+import type { Clock } from '../../src/daemon/clock.ts'
+
+interface Sleeper {
+  untilMs: number
+  wake: () => void
+}
+
+/** A clock that stands still until a test moves it. */
+export class HeldClock implements Clock {
+  #nowMs: number
+  #sleepers: Sleeper[] = []
+
+  constructor(startMs = Date.UTC(2025, 0, 25, 12)) {
+    this.#nowMs = startMs
+  }
+
+  now(): number {
+    return this.#nowMs
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs
+  }
+
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return
+    await new Promise<void>((resolve) => {
+      this.#sleepers.push({ untilMs: this.#nowMs + ms, wake: resolve })
+      signal?.addEventListener('abort', () => resolve())
+    })
+  }
+
+  /** Moves on, and lets whoever wakes do what they do. */
+  async advance(ms: number): Promise<void> {
+    this.#nowMs += ms
+    const awake = this.#sleepers.filter(({ untilMs }) => untilMs <= this.#nowMs)
+    this.#sleepers = this.#sleepers.filter(({ untilMs }) => untilMs > this.#nowMs)
+    for (const { wake } of awake) wake()
+    await settled()
+  }
+}
+
+/** Resolves when everything that could go on without time or input has done so. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}

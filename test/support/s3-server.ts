@@ -1,0 +1,396 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdtemp, readFile, rename, rm, writeFile, appendFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { crc32 } from 'node:zlib'
+import { signatureFault } from './s3-signature.ts'
+
+export interface S3ServerOptions {
+  bucket?: string
+  accessKeyId?: string
+  secretAccessKey?: string
+  /** False: neither knows `x-amz-checksum-*` nor gives out MD5s as ETags. */
+  checksums?: boolean
+  /** False: ignores `If-None-Match` and `If-Match` on writes. */
+  conditional?: boolean
+  /** Answers with this error code, and an HTTP status, whenever it returns one. */
+  refuse?: (request: S3Request) => { code: string; status: number } | undefined
+  /** Awaited before a request is read: a test's chance to do something in the middle of it. */
+  onRequest?: (request: S3Request) => Promise<void> | void
+}
+
+export interface S3Request {
+  method: string
+  key: string
+  query: URLSearchParams
+  headers: IncomingMessage['headers']
+}
+
+export interface S3Object {
+  path: string
+  bytes: number
+  etag: string
+  /** Base64, as S3 writes it; of an object that was uploaded with one. */
+  crc32?: string
+  lastModified: Date
+  /** What the object was stored with: content headers, metadata, storage class, encryption. */
+  headers: Record<string, string>
+}
+
+interface Upload {
+  key: string
+  headers: Record<string, string>
+  parts: Map<number, Body>
+}
+
+interface Body {
+  path: string
+  bytes: number
+  md5: Buffer
+  crc32: string
+}
+
+class S3Fault extends Error {
+  readonly code: string
+  readonly status: number
+
+  constructor(code: string, status: number) {
+    super(code)
+    this.code = code
+    this.status = status
+  }
+}
+
+const storedHeaders =
+  /^(content-(type|disposition|encoding|language)|cache-control|x-amz-(meta-.*|storage-class|server-side-encryption.*))$/
+const statusOf: Record<string, number> = { NoSuchBucket: 404, NoSuchKey: 404, NoSuchUpload: 404 }
+const smallestPartBytes = 5 * 1024 * 1024
+
+/** An S3 server for tests, on loopback, that behaves as AWS documents. Objects live on disk. */
+export class S3Server {
+  readonly objects = new Map<string, S3Object>()
+  readonly uploads = new Map<string, Upload>()
+  readonly requests: S3Request[] = []
+  readonly options: Required<Omit<S3ServerOptions, 'refuse' | 'onRequest'>> & S3ServerOptions
+  readonly #server: Server
+  readonly #folder: string
+
+  static async start(options: S3ServerOptions = {}, port = 0): Promise<S3Server> {
+    const folder = await mkdtemp(join(tmpdir(), 's3-server-'))
+    const server = new S3Server(options, folder)
+    server.#server.listen(port, '127.0.0.1')
+    await once(server.#server, 'listening')
+    return server
+  }
+
+  private constructor(options: S3ServerOptions, folder: string) {
+    const standard = {
+      ...{ bucket: 'footage', accessKeyId: 'AKIDTEST', secretAccessKey: 'secret-of-the-test' },
+      ...{ checksums: true, conditional: true },
+    }
+    this.options = { ...standard, ...options }
+    this.#folder = folder
+    this.#server = createServer((request, response) => void this.#serve(request, response))
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  async content(key: string): Promise<Buffer> {
+    return readFile(this.objects.get(key)?.path ?? '')
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(message.url ?? '', this.url)
+    const [, bucket = '', ...rest] = url.pathname.split('/').map(decodeURIComponent)
+    const { method = '', headers } = message
+    const request = { method, key: rest.join('/'), query: url.searchParams, headers }
+    this.requests.push(request)
+    try {
+      await this.options.onRequest?.(request)
+      const refused = this.options.refuse?.(request)
+      if (refused) throw new S3Fault(refused.code, refused.status)
+      const fault = signatureFault(message, this.options)
+      if (fault) throw new S3Fault(fault, 403)
+      if (bucket !== this.options.bucket) throw missing('NoSuchBucket')
+      await (request.key === ''
+        ? this.#list(request, response)
+        : this.#act(request, message, response))
+    } catch (error) {
+      if (!(error instanceof S3Fault)) return void response.destroy()
+      message.resume()
+      const xml = `<?xml version="1.0"?><Error><Code>${error.code}</Code><Message>${error.code} (test)</Message></Error>`
+      response.writeHead(error.status, { 'content-type': 'application/xml' })
+      response.end(method === 'HEAD' ? undefined : xml)
+    }
+  }
+
+  async #act(
+    request: S3Request,
+    message: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { method, query, key } = request
+    const id = query.get('uploadId')
+    if (method === 'GET' || method === 'HEAD') return this.#read(request, response)
+    if (method === 'POST' && query.has('uploads')) return this.#create(request, response)
+    if (method === 'POST' && id) return this.#complete(request, message, response)
+    if (method === 'PUT' && id) return this.#putPart(request, message, response)
+    if (method === 'PUT') return this.#put(request, message, response)
+    if (method !== 'DELETE') throw new S3Fault('MethodNotAllowed', 405)
+    if (id && !this.uploads.delete(id)) throw missing('NoSuchUpload')
+    if (!id) this.objects.delete(key)
+    response.writeHead(204).end()
+  }
+
+  async #put(
+    request: S3Request,
+    message: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    this.#checkCondition(request)
+    const body = await this.#receive(message)
+    this.#checkCondition(request)
+    const sent = request.headers['x-amz-checksum-crc32'] !== undefined
+    this.#store(request.key, body, body.md5.toString('hex'), { ...request, sent })
+    response.writeHead(200, { etag: this.#etag(request.key) }).end()
+  }
+
+  #store(
+    key: string,
+    body: Omit<Body, 'md5'>,
+    etag: string,
+    from: { headers: S3Request['headers'] | Record<string, string>; sent: boolean },
+  ): void {
+    const { checksums } = this.options
+    const headers = Object.entries(from.headers).filter(([name]) => storedHeaders.test(name))
+    this.objects.set(key, {
+      path: body.path,
+      bytes: body.bytes,
+      etag: checksums ? etag : randomUUID().replaceAll('-', ''),
+      ...(checksums && from.sent ? { crc32: body.crc32 } : {}),
+      lastModified: new Date(),
+      headers: Object.fromEntries(headers.map(([name, value]) => [name, String(value)])),
+    })
+  }
+
+  async #read({ method, key, headers }: S3Request, response: ServerResponse): Promise<void> {
+    const object = this.objects.get(key)
+    if (!object) throw missing('NoSuchKey')
+    const range = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '')
+    const start = Number(range?.[1] ?? 0)
+    const end = Math.min(Number(range?.[2] || Infinity), object.bytes - 1)
+    if (range && start >= object.bytes) throw new S3Fault('InvalidRange', 416)
+    const wantsSum = headers['x-amz-checksum-mode'] === 'ENABLED' && object.crc32 !== undefined
+    response.writeHead(range ? 206 : 200, {
+      ...object.headers,
+      etag: `"${object.etag}"`,
+      'last-modified': object.lastModified.toUTCString(),
+      'content-length': end - start + 1,
+      ...(range ? { 'content-range': `bytes ${start}-${end}/${object.bytes}` } : {}),
+      ...(wantsSum
+        ? { 'x-amz-checksum-crc32': object.crc32, 'x-amz-checksum-type': 'FULL_OBJECT' }
+        : {}),
+    })
+    if (method === 'HEAD' || object.bytes === 0) response.end()
+    else await pipeline(createReadStream(object.path, { start, end }), response)
+  }
+
+  #create({ key, headers }: S3Request, response: ServerResponse): void {
+    const id = randomUUID()
+    const kept = Object.entries(headers).map(([name, value]) => [name, String(value)])
+    this.uploads.set(id, {
+      key,
+      headers: Object.fromEntries(kept) as Record<string, string>,
+      parts: new Map(),
+    })
+    answer(
+      response,
+      `<InitiateMultipartUploadResult><Key>${xmlText(key)}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+    )
+  }
+
+  async #putPart(
+    { query }: S3Request,
+    message: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const body = await this.#receive(message)
+    this.#uploadOf(query).parts.set(Number(query.get('partNumber')), body)
+    const sum = this.options.checksums ? { 'x-amz-checksum-crc32': body.crc32 } : {}
+    response.writeHead(200, { etag: `"${body.md5.toString('hex')}"`, ...sum }).end()
+  }
+
+  async #complete(
+    request: S3Request,
+    message: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const upload = this.#uploadOf(request.query)
+    const received = await this.#receive(message, true)
+    const xml = await readFile(received.path, 'utf8')
+    this.#checkCondition(request)
+    const listed = [...xml.matchAll(/<Part>.*?<\/Part>/gs)].map(([part]) => ({
+      number: Number(/<PartNumber>(\d+)</.exec(part)?.[1]),
+      etag: /<ETag>(?:"|&quot;)?([0-9a-f]+)/.exec(part)?.[1],
+    }))
+    const parts = listed.map(({ number, etag }, index) => {
+      if (number <= (listed[index - 1]?.number ?? 0)) throw new S3Fault('InvalidPartOrder', 400)
+      const part = upload.parts.get(number)
+      if (!part || part.md5.toString('hex') !== etag) throw new S3Fault('InvalidPart', 400)
+      if (part.bytes < smallestPartBytes && index < listed.length - 1)
+        throw new S3Fault('EntityTooSmall', 400)
+      return part
+    })
+    const joined = await this.#join(parts)
+    const { 'x-amz-checksum-crc32': sum, 'x-amz-mp-object-size': size } = request.headers
+    if (sum !== undefined && sum !== joined.crc32) throw new S3Fault('BadDigest', 400)
+    if (size !== undefined && Number(size) !== joined.bytes)
+      throw new S3Fault('InvalidRequest', 400)
+    const digest = createHash('md5')
+      .update(Buffer.concat(parts.map(({ md5 }) => md5)))
+      .digest('hex')
+    const sent = upload.headers['x-amz-checksum-type'] === 'FULL_OBJECT'
+    this.#store(request.key, joined, `${digest}-${parts.length}`, { headers: upload.headers, sent })
+    this.uploads.delete(request.query.get('uploadId') ?? '')
+    answer(
+      response,
+      `<CompleteMultipartUploadResult><Key>${xmlText(request.key)}</Key><ETag>${xmlText(this.#etag(request.key))}</ETag></CompleteMultipartUploadResult>`,
+    )
+  }
+
+  async #join(parts: Body[]): Promise<Omit<Body, 'md5'>> {
+    const path = join(this.#folder, randomUUID())
+    await writeFile(path, '')
+    let sum = 0
+    let bytes = 0
+    for (const part of parts) {
+      const content = await readFile(part.path)
+      sum = crc32(content, sum)
+      bytes += content.length
+      await appendFile(path, content)
+      await rm(part.path)
+    }
+    return { path, bytes, crc32: base64Of(sum) }
+  }
+
+  async #list({ query }: S3Request, response: ServerResponse): Promise<void> {
+    const prefix = query.get('prefix') ?? ''
+    if (query.has('uploads')) {
+      const found = [...this.uploads].filter(([, { key }]) => key.startsWith(prefix))
+      const items = found.map(
+        ([id, { key }]) => `<Upload><Key>${xmlText(key)}</Key><UploadId>${id}</UploadId></Upload>`,
+      )
+      return answer(
+        response,
+        `<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>${items.join('')}</ListMultipartUploadsResult>`,
+      )
+    }
+    const found = [...this.objects]
+      .filter(([key]) => key.startsWith(prefix))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+    const items = found.map(
+      ([key, { bytes, etag }]) =>
+        `<Contents><Key>${xmlText(key)}</Key><Size>${bytes}</Size><ETag>"${etag}"</ETag></Contents>`,
+    )
+    answer(
+      response,
+      `<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>${items.length}</KeyCount>${items.join('')}</ListBucketResult>`,
+    )
+  }
+
+  /** A body that is cut off, or doesn't have the sums it was sent with, leaves nothing behind. */
+  async #receive(message: IncomingMessage, isXml = false): Promise<Body> {
+    const { headers } = message
+    const path = join(this.#folder, `${randomUUID()}.part`)
+    const [md5, sha256] = [createHash('md5'), createHash('sha256')]
+    let [bytes, sum] = [0, 0]
+    try {
+      await pipeline(
+        message,
+        async function* (source: AsyncIterable<Buffer>) {
+          for await (const piece of source) {
+            md5.update(piece)
+            sha256.update(piece)
+            sum = crc32(piece, sum)
+            bytes += piece.length
+            yield piece
+          }
+        },
+        createWriteStream(path),
+      )
+      const signed = String(headers['x-amz-content-sha256'])
+      const body = {
+        path: path.replace('.part', ''),
+        bytes,
+        md5: md5.digest(),
+        crc32: base64Of(sum),
+      }
+      const [contentMd5, crc] = [headers['content-md5'], headers['x-amz-checksum-crc32']]
+      if (signed.startsWith('STREAMING-')) throw new S3Fault('NotImplemented', 501)
+      if (signed !== 'UNSIGNED-PAYLOAD' && signed !== sha256.digest('hex'))
+        throw new S3Fault('XAmzContentSHA256Mismatch', 400)
+      if (contentMd5 !== undefined && contentMd5 !== body.md5.toString('base64'))
+        throw new S3Fault('BadDigest', 400)
+      if (this.options.checksums && !isXml && crc !== undefined && crc !== body.crc32)
+        throw new S3Fault('BadDigest', 400)
+      await rename(path, body.path)
+      return body
+    } finally {
+      await rm(path, { force: true })
+    }
+  }
+
+  #checkCondition({ key, headers }: S3Request): void {
+    if (!this.options.conditional) return
+    const object = this.objects.get(key)
+    const { 'if-none-match': none, 'if-match': match } = headers
+    if (none === '*' && object) throw new S3Fault('PreconditionFailed', 412)
+    if (match !== undefined && match !== `"${object?.etag}"`)
+      throw new S3Fault('PreconditionFailed', 412)
+  }
+
+  #uploadOf(query: URLSearchParams): Upload {
+    const upload = this.uploads.get(query.get('uploadId') ?? '')
+    if (!upload) throw missing('NoSuchUpload')
+    return upload
+  }
+
+  #etag(key: string): string {
+    return `"${this.objects.get(key)?.etag}"`
+  }
+}
+
+function missing(code: string): S3Fault {
+  return new S3Fault(code, statusOf[code] ?? 400)
+}
+
+function answer(response: ServerResponse, xml: string): void {
+  response.writeHead(200, { 'content-type': 'application/xml' }).end(`<?xml version="1.0"?>${xml}`)
+}
+
+function xmlText(text: string): string {
+  return text.replaceAll(/[<>&"\n]/g, (letter) => `&#${letter.codePointAt(0)};`)
+}
+
+function base64Of(sum: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(sum)
+  return bytes.toString('base64')
+}

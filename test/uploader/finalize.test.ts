@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  mkdir,
+  readFile,
+  readdir,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import test, { type TestContext } from 'node:test'
+import { foldersBelow, makeFolders, type Folders } from '../../src/segments/folders.ts'
+import { finalize, removeTemporaries } from '../../src/uploader/finalize.ts'
+import { probeMedia, type Media } from '../../src/uploader/media-probe.ts'
+import { isFaststart, isHeaderOnly, readBoxes } from '../../src/uploader/mp4-boxes.ts'
+import { ToolError } from '../../src/uploader/run-tool.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { fragmented, fragmentedHevc, never, padded, tools } from './workbench.ts'
+
+async function segment(
+  t: TestContext,
+  source?: string,
+): Promise<{ folders: Folders; path: string }> {
+  const folders = foldersBelow(await temporaryFolder(t))
+  await makeFolders(folders)
+  const path = join(folders.recordings, 'Front_20250125_153045.mp4')
+  await copyFile(source ?? (await fragmented()), path)
+  return { folders, path }
+}
+
+async function mediaOf(path: string): Promise<Media> {
+  const verdict = await probeMedia(tools.ffprobe, path, never)
+  assert.ok('playable' in verdict, JSON.stringify(verdict))
+  return verdict.playable
+}
+
+/** A program that behaves as a test wants FFmpeg to. */
+async function program(t: TestContext, script: string): Promise<string> {
+  const path = join(await temporaryFolder(t), 'tool')
+  await writeFile(path, `#!/bin/sh\n${script}\n`)
+  await chmod(path, 0o700)
+  return path
+}
+
+test('a fragmented segment becomes playable at once, with the same packets and mtime', async (t) => {
+  const { folders, path } = await segment(t)
+  const [before, mtimeMs] = [await mediaOf(path), Math.floor((await stat(path)).mtimeMs)]
+  assert.equal(await isFaststart(path), false)
+  const finalized = await finalize({ folders, tools }, path, never)
+  assert.deepEqual(finalized, { is: 'playable', media: before })
+  const types = (await readBoxes(path)).map(({ type }) => type)
+  assert.ok(types.indexOf('moov') < types.indexOf('mdat'))
+  assert.ok(!types.includes('moof'))
+  assert.deepEqual((await mediaOf(path)).streams, before.streams)
+  assert.equal(Math.floor((await stat(path)).mtimeMs), mtimeMs)
+  assert.deepEqual(await readdir(folders.tmp), [])
+})
+
+test('HEVC is tagged as the players of Apple want it', async (t) => {
+  const { folders, path } = await segment(t, await fragmentedHevc())
+  assert.equal((await mediaOf(path)).streams[0]?.tag, 'hev1')
+  await finalize({ folders, tools }, path, never)
+  const [video] = (await mediaOf(path)).streams
+  assert.deepEqual([video?.codec, video?.tag], ['hevc', 'hvc1'])
+})
+
+test('a finalized file is not touched again', async (t) => {
+  const { folders, path } = await segment(t)
+  await finalize({ folders, tools }, path, never)
+  const { ino } = await stat(path)
+  const ffmpeg = join(folders.base, 'not-needed')
+  const again = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
+  assert.equal(again.is, 'playable')
+  assert.equal((await stat(path)).ino, ino)
+})
+
+test('a segment that was cut off at any byte plays, or is called invalid or empty', async (t) => {
+  const { folders, path } = await segment(t)
+  const whole = await readFile(await fragmented())
+  const outcomes = new Set<string>()
+  for (const share of [0.0002, 0.003, 0.01, 0.3, 0.77, 0.999]) {
+    await writeFile(path, whole.subarray(0, Math.ceil(whole.length * share)))
+    const finalized = await finalize({ folders, tools }, path, never)
+    outcomes.add(finalized.is)
+    if (share >= 0.3) assert.equal(finalized.is, 'playable')
+  }
+  assert.ok(outcomes.has('invalid'))
+})
+
+test('a header without a packet is recognised as such', async (t) => {
+  const { folders, path } = await segment(t)
+  const boxes = await readBoxes(path)
+  const header = boxes.slice(
+    0,
+    boxes.findIndex(({ type }) => type === 'moof'),
+  )
+  await truncate(
+    path,
+    header.reduce((sum, { bytes }) => sum + bytes, 0),
+  )
+  assert.equal(await isHeaderOnly(path), true)
+  assert.deepEqual(await finalize({ folders, tools }, path, never), { is: 'header-only' })
+})
+
+for (const [what, content] of [
+  ['random bytes', Buffer.from(Array.from({ length: 5000 }, (_, n) => (n * 7919) % 251))],
+  ['a text', Buffer.from('hello\n'.repeat(500))],
+  ['zeros', Buffer.alloc(3000)],
+  ['a single byte', Buffer.from('x')],
+] as const)
+  test(`${what} named .mp4 is called invalid, with the reason`, async (t) => {
+    const { folders, path } = await segment(t)
+    await writeFile(path, content)
+    const finalized = await finalize({ folders, tools }, path, never)
+    assert.equal(finalized.is, 'invalid')
+    assert.match(finalized.reason, /invalid|moov|end of file/i)
+  })
+
+test('a missing ffprobe or ffmpeg is a fault of the machine, and says nothing of the file', async (t) => {
+  const { folders, path } = await segment(t)
+  for (const missing of ['ffmpeg', 'ffprobe'])
+    await assert.rejects(
+      finalize({ folders, tools: { ...tools, [missing]: `/nowhere/${missing}` } }, path, never),
+      (error) => error instanceof ToolError && error.machineWide && /PATH/.test(error.message),
+    )
+})
+
+for (const [what, script] of [
+  ['is killed', 'kill -9 $$'],
+  ['runs out of file handles', 'echo "x: Too many open files" >&2; exit 1'],
+  ['ends for an unknown reason', 'echo "x: whatever" >&2; exit 1'],
+] as const)
+  test(`an ffprobe that ${what} says nothing of the file`, async (t) => {
+    const { folders, path } = await segment(t)
+    const ffprobe = await program(t, script)
+    const tried = finalize({ folders, tools: { ...tools, ffprobe } }, path, never)
+    await assert.rejects(tried, (error) => error instanceof ToolError && !error.machineWide)
+    assert.deepEqual(await readFile(path), await readFile(await fragmented()))
+  })
+
+for (const [what, script, reason] of [
+  ['there is no room', 'echo "x: No space left on device" >&2; exit 1', 'no room for a copy'],
+  ['FFmpeg cannot remux it', 'exit 1', 'FFmpeg could not remux it'],
+  [
+    'the remux holds less',
+    'for last; do :; done; ffmpeg -v error -t 1 -i "$7" -c copy "${last#file:}" || exit 1',
+    'same packets',
+  ],
+] as const)
+  test(`the file stays as it is where ${what}`, async (t) => {
+    const { folders, path } = await segment(t)
+    const ffmpeg = await program(t, script.replace('"$7"', `'${path}'`))
+    const finalized = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
+    assert.ok(finalized.is === 'playable')
+    assert.match(finalized.asItIs ?? '', new RegExp(reason))
+    assert.deepEqual(await readFile(path), await readFile(await fragmented()))
+    assert.deepEqual(await readdir(folders.tmp), [])
+  })
+
+test('a file that changes while it is remuxed is left alone', async (t) => {
+  const { folders, path } = await segment(t)
+  const ffmpeg = await program(t, `ffmpeg "$@"; printf x >> '${path}'`)
+  const finalized = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
+  assert.ok(finalized.is === 'playable')
+  assert.match(finalized.asItIs ?? '', /changed/)
+  const whole = await readFile(await fragmented())
+  assert.deepEqual(await readFile(path), Buffer.concat([whole, Buffer.from('x')]))
+})
+
+test('an abort ends FFmpeg and leaves nothing behind', async (t) => {
+  const { folders, path } = await segment(t)
+  const stop = new AbortController()
+  const ffmpeg = await program(t, 'exec sleep 60')
+  const ending = assert.rejects(
+    finalize({ folders, tools: { ...tools, ffmpeg } }, path, stop.signal),
+  )
+  setTimeout(() => stop.abort(), 400)
+  await ending
+  assert.deepEqual(await readdir(folders.tmp), [])
+})
+
+test('temporaries of earlier crashes are removed, and nothing else', async (t) => {
+  const { folders, path } = await segment(t)
+  const dot = join(folders.recordings, '.finalizing')
+  await mkdir(dot)
+  const name = 'finalize-123e4567-e89b-12d3-a456-426614174000.mp4'
+  for (const folder of [folders.tmp, dot]) await writeFile(join(folder, name), 'x')
+  await writeFile(join(folders.uploaded, '.77.Front_20250125_153045.mp4.tmp'), 'x')
+  await appendFile(join(folders.tmp, 'other.mp4'), 'x')
+  assert.equal(await removeTemporaries(folders), 3)
+  assert.deepEqual(await readdir(folders.tmp), ['other.mp4'])
+  assert.ok((await stat(path)).size > 0)
+})
+
+test('boxes of 64-bit size, and one that the file ends before, are read right', async (t) => {
+  const { path } = await segment(t)
+  await padded(path, 3_000_000)
+  const boxes = await readBoxes(path)
+  assert.deepEqual(boxes.at(-1)?.type, 'free')
+  assert.equal(
+    boxes.reduce((sum, { bytes }) => sum + bytes, 0),
+    3_000_000,
+  )
+  const large = Buffer.alloc(40)
+  large.writeUInt32BE(1)
+  large.write('mdat', 4)
+  large.writeBigUInt64BE(1n << 33n, 8)
+  await writeFile(path, large)
+  assert.deepEqual(await readBoxes(path), [{ type: 'mdat', bytes: 2 ** 33, cutOff: true }])
+})
