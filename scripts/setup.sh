@@ -75,11 +75,8 @@ install_tools() {
 install_packages() {
   local stamp=node_modules/.installed-package-lock.json
   cmp -s package-lock.json "$stamp" && return
-  local how=(--include=dev --no-audit --no-fund --loglevel=error)
-  say "Installing the Node modules …"
-  # npm ci refuses a lock file that lacks another platform's optional binaries; npm install doesn't.
-  npm ci "${how[@]}" >/dev/null 2>&1 ||
-    npm install --no-save "${how[@]}" >&2 ||
+  say "Installing the Node modules (npm ci) …"
+  npm ci --include=dev --no-audit --no-fund --loglevel=error >&2 ||
     refuse "the modules of package-lock.json: is there a network?"
   cp package-lock.json "$stamp"
 }

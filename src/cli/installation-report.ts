@@ -4,31 +4,13 @@ import { join } from 'node:path'
 import { projectRoot, type Environment } from '../daemon/environment.ts'
 import type { StatusHeader } from '../daemon/status-file.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
+import type { UploaderStatus } from '../uploader/upload-status.ts'
 
 /** What the recorder says of itself, beside the header. */
 export interface RecorderStatus {
   cameras: CameraStatus[]
   /** How the watchdog sees open files. */
   watch: 'lsof' | 'proc' | 'none'
-}
-
-/** What the uploader says of itself, beside the header. */
-export interface UploaderStatus {
-  store: {
-    state: 'unknown' | 'ok' | 'failing'
-    since: string
-    problem?: string
-    nextTryAt?: string
-  }
-  waiting: number
-  waitingBytes: number
-  oldestWaiting?: string
-  inFlight: { file: string; bytes: number; sentBytes: number; since: string }[]
-  failed: { file: string; problem: string }[]
-  lastUpload?: { file: string; key: string; at: string; seconds: number; bytes: number }
-  uploaded: { count: number; bytes: number }
-  quarantine: number
-  freeBytes: number
 }
 
 /** A daemon as it shows from outside. */
@@ -47,10 +29,16 @@ export interface InstallationReport {
   recorder: DaemonReport<RecorderStatus>
   uploader: DaemonReport<UploaderStatus>
   freeBytes: number | undefined
+  /** SEGMENT_DURATION: so much older than its end is the beginning of a file. */
+  segmentSeconds: number
 }
 
+/** The default of SEGMENT_DURATION. */
+const usualSegmentSeconds = 600
+
 /** Reads how an installation is; works without any daemon, and with a broken ENV_FILE. */
-export async function readReport({ file, runFolder }: Environment): Promise<InstallationReport> {
+export async function readReport(environment: Environment): Promise<InstallationReport> {
+  const { file, runFolder, variables } = environment
   const base = knownBase(runFolder)
   const disk = await statfs(base).catch(() => undefined)
   return {
@@ -59,6 +47,7 @@ export async function readReport({ file, runFolder }: Environment): Promise<Inst
     recorder: await readDaemon<RecorderStatus>(runFolder, 'recorder'),
     uploader: await readDaemon<UploaderStatus>(runFolder, 'uploader'),
     freeBytes: disk && disk.bavail * disk.bsize,
+    segmentSeconds: Number(variables.SEGMENT_DURATION) || usualSegmentSeconds,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
-import type { DaemonReport, InstallationReport, UploaderStatus } from './installation-report.ts'
+import type { UploaderStatus } from '../uploader/upload-status.ts'
+import type { DaemonReport, InstallationReport } from './installation-report.ts'
 import { bytesText, count, durationText } from './units.ts'
 
 export type Verdict = 'ok' | 'degraded' | 'down'
@@ -91,7 +92,8 @@ function cameraProblem(camera: CameraStatus, nowMs: number): string | undefined 
   return `no answer for ${durationText(waited)}`
 }
 
-function uploadProblems({ uploader, base }: InstallationReport, nowMs: number): string[] {
+function uploadProblems(report: InstallationReport, nowMs: number): string[] {
+  const { uploader, base, segmentSeconds } = report
   if (!isAlive(uploader, nowMs) || !uploader.status) return []
   const { store, failed = [], quarantine = 0 } = uploader.status
   const [first] = failed
@@ -99,7 +101,7 @@ function uploadProblems({ uploader, base }: InstallationReport, nowMs: number): 
     ...(store?.state === 'failing' ? [`S3: ${store.problem ?? 'fails'}`] : []),
     ...(first ? [`${count(failed.length, 'upload')} failed: ${first.file}: ${first.problem}`] : []),
     ...(quarantine > 0 ? [quarantineProblem(quarantine, base)] : []),
-    ...overdue(uploader.status, nowMs),
+    ...overdue(uploader.status, segmentSeconds, nowMs),
   ]
 }
 
@@ -108,7 +110,13 @@ function quarantineProblem(files: number, base: string): string {
   return `${count(files, 'file')} that could not be played ${lie} in quarantine (${base}/data/quarantine)`
 }
 
-function overdue({ oldestWaiting }: Partial<UploaderStatus>, nowMs: number): string[] {
-  const waited = oldestWaiting === undefined ? 0 : nowMs - Date.parse(oldestWaiting)
-  return waited > longestWaitMs ? [`a file has been waiting for ${durationText(waited)}`] : []
+/** A file waits from its end on; what is known is when it begins. */
+function overdue(
+  { oldestWaiting }: Partial<UploaderStatus>,
+  segmentSeconds: number,
+  nowMs: number,
+): string[] {
+  if (oldestWaiting === undefined) return []
+  const waitedMs = nowMs - Date.parse(oldestWaiting) - segmentSeconds * 1000
+  return waitedMs > longestWaitMs ? [`a file has been waiting for ${durationText(waitedMs)}`] : []
 }

@@ -1,10 +1,6 @@
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
-import type {
-  DaemonReport,
-  InstallationReport,
-  RecorderStatus,
-  UploaderStatus,
-} from './installation-report.ts'
+import type { UploaderStatus } from '../uploader/upload-status.ts'
+import type { DaemonReport, InstallationReport, RecorderStatus } from './installation-report.ts'
 import type { Judgement } from './judgement.ts'
 import { streamText } from './started-text.ts'
 import { bytesText, count, durationText, momentText, sinceText, wrap } from './units.ts'
@@ -128,7 +124,8 @@ function storeText(store: UploaderStatus['store'], nowMs: number): string {
 function waitingText(status: Partial<UploaderStatus>, nowMs: number): string {
   const { waiting = 0, waitingBytes = 0, oldestWaiting } = status
   if (waiting === 0) return 'nothing'
-  const oldest = oldestWaiting === undefined ? '' : `, oldest ${sinceText(oldestWaiting, nowMs)}`
+  const oldest =
+    oldestWaiting === undefined ? '' : `, oldest from ${sinceText(oldestWaiting, nowMs)}`
   return `${count(waiting, 'file')}, ${bytesText(waitingBytes)}${oldest}`
 }
 

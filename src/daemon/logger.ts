@@ -28,8 +28,8 @@ const pinoLevels = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'erro
 /** A logger that writes each line, scrubbed of secrets, to the log file and to stdout. */
 export function createLog(options: LogOptions, redactor: Redactor, clock: Clock): Log {
   const file = new LogFile(options, clock)
-  // A foreground terminal or pipe may go away; that is no reason to stop recording.
-  process.stdout.on('error', () => {})
+  // A terminal or pipe may go away; that is no reason to stop recording.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const destination = {
     write(json: string): void {
       const line = redactor.scrub(options.format === 'json' ? json : textLine(json))

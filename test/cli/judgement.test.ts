@@ -49,8 +49,16 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     'ok',
   ],
   [
+    'a long segment that has only just ended does not wait yet',
+    (report) => ({
+      ...onUploader(report, { waiting: 1, oldestWaiting: ago(86_410) }),
+      segmentSeconds: 86_400,
+    }),
+    'ok',
+  ],
+  [
     'a file that waits for more than an hour is a problem',
-    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(7200) }),
+    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(7800) }),
     'degraded',
     /waiting for 2 h/,
   ],

@@ -86,7 +86,7 @@ Recorder            PID 101, up 2 h 5 min; kept alive by PID 100
 
 Uploader            PID 201, up 2 h 5 min; kept alive by PID 200
   S3                failing since 15:29:45 (60 s): S3 is out of reach; next try 15:30:54
-  waiting           3 files, 45.0 MB, oldest 15:25:45 (5 min)
+  waiting           3 files, 45.0 MB, oldest from 15:25:45 (5 min)
   in flight         Front_1.mp4, 1.0 MB of 2.0 MB, since 15:30:41 (4 s)
   last              15:30:05: recordings/2025/01/25/Front_20250125_152000.mp4 (75.0 MB in 1.2 s)
   uploaded          12 files, 900 MB
@@ -99,7 +99,7 @@ Disk                123 GB free at /cam
 
 test('an installation that never ran has nothing more to tell', () => {
   const stopped = { pid: undefined, keepAlivePid: undefined, status: undefined }
-  const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9 }
+  const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9, segmentSeconds: 600 }
   assert.equal(
     textOf({ ...report, recorder: stopped, uploader: stopped }),
     `DOWN: nothing is running: ./scripts/start.sh
