@@ -101,7 +101,7 @@ show_next() {
   if [[ -z $demo && $env_file != "$(real_path "$project/.env")" ]]; then prefix="ENV_FILE=$(printf %q "$env_file") "; fi
   say
   say "How it is:      $prefix./scripts/status.sh"
-  say "What it does:   tail -F $(printf %q "$(logs_folder)")/*.log"
+  say "What it does:   tail -F $(printf %q "$(logs_folder)")/{recorder,uploader}.log"
   say "Stop it:        $prefix./scripts/stop.sh"
 }
 

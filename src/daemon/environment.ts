@@ -31,7 +31,7 @@ interface Assignment {
 /** One thing about the configuration that cannot work. */
 export interface ConfigFault {
   variable: string
-  /** What was found, secrets masked. */
+  /** What was found, secrets masked; without it, nothing was. */
   found?: string
   expected: string
 }
@@ -85,7 +85,7 @@ export function checkVariables<T>(
     return {
       variable,
       expected: issue.message,
-      ...(found === undefined ? {} : { found: secret ? '***' : found }),
+      ...(found === undefined ? {} : { found: secret ? '***' : `"${found}"` }),
     }
   })
   return { faults }
@@ -109,7 +109,7 @@ export function childVariables(): Record<string, string | undefined> {
 
 /** One line for one fault: what is wrong, where, and what to write instead. */
 export function describeFault({ variable, found, expected }: ConfigFault): string {
-  return `${variable}: ${found === undefined ? 'not set' : `found "${found}"`}; expected ${expected}`
+  return `${variable}: ${found === undefined ? 'not set' : `found ${found}`}; expected ${expected}`
 }
 
 /** A warning with the command that mends it, if others than its owner can read the file. */

@@ -114,5 +114,5 @@ function logWhatNobodyExpected(log: Log): void {
   process.on('unhandledRejection', end)
   // Node's own listener prints to stderr, in a form of its own.
   process.removeAllListeners('warning')
-  process.on('warning', (warning) => log.warn({ name: warning.name }, warning.message))
+  process.on('warning', (warning) => log.warn({}, warning.message.replaceAll(/\s+/g, ' ')))
 }

@@ -134,8 +134,12 @@ function findTypos({ assignments, variables }: Environment): {
     if (knownVariables.includes(general)) continue
     const near = nearest(name.replace(/\d+/, 'N'))?.replace('_N_', `_${Number(number ?? 1)}_`)
     if (near && ours.test(near))
-      faults.push({ variable: name, expected: `a known variable: did you mean ${near}?` })
-    else if (near) warnings.push(`${name} is not known: did you mean ${near}?`)
+      faults.push({
+        variable: name,
+        found: 'a name that is not known',
+        expected: `${near}, perhaps?`,
+      })
+    else if (near) warnings.push(`${name} is not known and has no effect: did you mean ${near}?`)
     else if (ours.test(name)) warnings.push(`${name} is not known and has no effect`)
   }
   return { faults, warnings }
