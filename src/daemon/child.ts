@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { childVariables } from './environment.ts'
 
 /** How a child ended: it never fails to end with one of these. */
@@ -17,9 +17,12 @@ export interface Child {
   pid: number | undefined
   /** What it writes: stdout, and the pipes from descriptor 3 on. */
   outputs: Readable[]
+  /** Signals it and its own children, if any; nothing if it has ended. */
   kill(signal: NodeJS.Signals): void
   /** When it has ended and all that it wrote has been read. */
   ended: Promise<ChildEnd>
+  /** Whether it ends within so many milliseconds. */
+  endsWithin(ms: number): Promise<boolean>
 }
 
 export interface ChildOptions {
@@ -32,6 +35,8 @@ export interface ChildOptions {
 }
 
 const linesKept = 20
+/** A grandchild may hold the pipes open after the child has ended. */
+const pipesAtMostMs = 2000
 
 /**
  * Starts a program in a process group of its own (a Ctrl-C reaches it through us, once) and
@@ -51,22 +56,87 @@ export function startChild(command: string[], options: ChildOptions = {}): Child
     lines.push(line)
     if (lines.length > linesKept) lines.shift()
   }
-  const [, stdout, stderr, ...others] = child.stdio as unknown as Readable[]
-  createInterface({ input: stderr as Readable }).on('line', keep)
+  const ended = endOf(child, lines, keep)
+  // Without a file descriptor left there are no pipes; `ended` says so.
+  const [, stdout, stderr, ...others] = (child.stdio ?? []) as unknown as Readable[]
+  if (stderr) createInterface({ input: stderr }).on('line', keep)
   // A child that ends early closes its stdin: its exit says why.
   child.stdin?.on('error', () => {})
   child.stdin?.end(stdin)
-  const ended = new Promise<ChildEnd>((resolve) => {
-    child.once('error', (error) => {
+  return {
+    pid: child.pid,
+    outputs: stdout ? [stdout, ...others] : [],
+    kill: (signal) => killGroup(child, signal),
+    ended,
+    endsWithin: async (ms) => isSettledWithin(ended, ms),
+  }
+}
+
+async function endOf(
+  child: ChildProcess,
+  lines: string[],
+  keep: (line: string) => void,
+): Promise<ChildEnd> {
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
       keep(error.message)
       if (child.pid === undefined) resolve({ code: null, signal: null, lines })
     })
+    child.once('exit', () => {
+      const timer = setTimeout(() => {
+        for (const stream of child.stdio) stream?.destroy()
+      }, pipesAtMostMs)
+      child.once('close', () => clearTimeout(timer))
+    })
     child.once('close', (code, signal) => resolve({ code, signal, lines }))
   })
-  return {
-    pid: child.pid,
-    outputs: [stdout as Readable, ...others],
-    kill: (signal) => void child.kill(signal),
-    ended,
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  try {
+    process.kill(-child.pid, signal)
+  } catch {
+    // It has ended in this moment.
   }
+}
+
+async function isSettledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  const isInTime = await Promise.race([promise.then(() => true), late])
+  clearTimeout(timer)
+  return isInTime
+}
+
+/** What a program that was waited for has said. */
+export interface ChildResult extends ChildEnd {
+  stdout: string
+  timedOut: boolean
+}
+
+/**
+ * Runs a program to its end, which an abort or the time limit brings about by SIGKILL. One that
+ * doesn't end even then (a dead disk holds it) is not waited for.
+ */
+export async function runChild(
+  command: string[],
+  { stdin, atMostMs }: { stdin?: string; atMostMs: number },
+  signal?: AbortSignal,
+): Promise<ChildResult> {
+  const child = startChild(command, stdin === undefined ? {} : { stdin })
+  const chunks: Buffer[] = []
+  child.outputs[0]?.on('data', (chunk: Buffer) => void chunks.push(chunk))
+  const kill = (): void => child.kill('SIGKILL')
+  signal?.addEventListener('abort', kill)
+  if (signal?.aborted) kill()
+  const inTime = await child.endsWithin(atMostMs)
+  kill()
+  const end = (await child.endsWithin(inTime ? 0 : pipesAtMostMs))
+    ? await child.ended
+    : { code: null, signal: null, lines: [] }
+  signal?.removeEventListener('abort', kill)
+  return { ...end, stdout: Buffer.concat(chunks).toString(), timedOut: !inTime }
 }

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'dotenv'
 import type { z } from 'zod'
+import { maskUrls } from './redact.ts'
 
 /** Where the program itself lies; the same for `src/` and `dist/`. */
 export const projectRoot = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
@@ -14,6 +15,8 @@ export interface Environment {
   file: string
   /** Whether that file exists. */
   found: boolean
+  /** Why it could not be read, or isn't there although ENV_FILE names it. */
+  fault?: ConfigFault
   /** Locks and PIDs of this installation; depends on nothing that the file says. */
   runFolder: string
   /** Without those that are empty: an empty variable is one that isn't set. */
@@ -43,21 +46,41 @@ export type Checked<T> = { config: T; warnings: string[] } | { faults: ConfigFau
 export function readEnvironment(
   processVariables: Record<string, string | undefined> = process.env,
 ): Environment {
-  const file = realPath(resolve(processVariables.ENV_FILE || join(projectRoot, '.env')))
+  const named = processVariables.ENV_FILE
+  const file = realPath(resolve(named || join(projectRoot, '.env')))
   const found = existsSync(file)
-  const text = found ? readFileSync(file, 'utf8') : ''
+  const { text, fault } = readText(file, found, named !== undefined && named !== '')
   const key = createHash('sha256').update(file).digest('hex').slice(0, 12)
   const merged = { ...parse(text), ...processVariables }
   return {
     file,
     found,
+    ...(fault ? { fault } : {}),
     runFolder: join(projectRoot, 'data', 'run', key),
     variables: Object.fromEntries(
       Object.entries(merged).flatMap(([name, value]) => (value?.trim() ? [[name, value]] : [])),
     ),
-    assignments: [...text.matchAll(/^\s*(?:export\s+)?([\w.-]+)\s*=[ \t]*(.*?)\s*$/gm)].map(
+    assignments: [...text.matchAll(/^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)[ \t]*(.*?)\s*$/gm)].map(
       ([, variable = '', raw = '']) => ({ variable, raw }),
     ),
+  }
+}
+
+function readText(
+  file: string,
+  found: boolean,
+  isNamed: boolean,
+): { text: string; fault?: ConfigFault } {
+  const expected = 'a file that can be read: make one with cp .env.example .env'
+  if (!found)
+    return isNamed
+      ? { text: '', fault: { variable: 'ENV_FILE', found: `no ${file}`, expected } }
+      : { text: '' }
+  try {
+    return { text: readFileSync(file, 'utf8') }
+  } catch (error) {
+    const problem = `${file}: ${(error as Error).message}`
+    return { text: '', fault: { variable: 'ENV_FILE', found: problem, expected } }
   }
 }
 
@@ -109,7 +132,8 @@ export function childVariables(): Record<string, string | undefined> {
 
 /** One line for one fault: what is wrong, where, and what to write instead. */
 export function describeFault({ variable, found, expected }: ConfigFault): string {
-  return `${variable}: ${found === undefined ? 'not set' : `found ${found}`}; expected ${expected}`
+  const state = found === undefined ? 'not set' : `found ${maskUrls(found)}`
+  return `${variable}: ${state}; expected ${expected}`
 }
 
 /** A warning with the command that mends it, if others than its owner can read the file. */

@@ -25,9 +25,13 @@ export function takeLock(lockFile: string): boolean {
   })
 }
 
-/** Says who holds a lock; worth something only while the lock is held. */
+/** Says who holds a lock; worth something only while the lock is held. A full disk is no failure. */
 export function writePid(pidFile: string): void {
-  writeFileSync(pidFile, `${process.pid}\n`)
+  try {
+    writeFileSync(pidFile, `${process.pid}\n`)
+  } catch (error) {
+    process.stderr.write(`cannot write ${pidFile}: ${(error as Error).message}\n`)
+  }
 }
 
 /** A command line under which a program holds a lock for as long as it lives. */

@@ -61,16 +61,16 @@ export class LogFile {
     this.#day = now.date
     this.#bytes = 0
     link(folder, `${daemon}.log`, name)
-    this.#prune()
+    this.#prune(name)
     return descriptor
   }
 
-  #prune(): void {
+  #prune(current: string): void {
     const { folder, daemon, retentionDays } = this.#options
     const oldestMs = this.#clock.now() - retentionDays * dayMs
     for (const name of readdirSync(folder)) {
       const path = join(folder, name)
-      const ours = name.startsWith(`${daemon}_`) && name.endsWith('.log')
+      const ours = name.startsWith(`${daemon}_`) && name.endsWith('.log') && name !== current
       if (ours && statSync(path).mtimeMs < oldestMs) rmSync(path, { force: true })
     }
   }

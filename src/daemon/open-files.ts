@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process'
 import { readFile, readdir, readlink, stat } from 'node:fs/promises'
-import { promisify } from 'node:util'
-
-const run = promisify(execFile)
+import { runChild } from './child.ts'
 
 /** A file that a process has open. */
 export interface OpenFile {
@@ -18,6 +15,8 @@ export type OpenFilesSource = 'lsof' | 'proc' | 'none'
 
 /** lsof is given this many paths a call, to stay far below the longest command line. */
 const pathsPerCall = 256
+/** A mount that is gone can hold it for ever. */
+const lsofAtMostMs = 10_000
 
 /** Sees which files other processes have open. */
 export class OpenFiles {
@@ -67,18 +66,11 @@ export class OpenFiles {
  * and when it fails, but is silent only in the first case.
  */
 async function lsof(which: string[]): Promise<string | undefined> {
-  try {
-    const { stdout } = await run('lsof', ['-nPw', '-F', 'panDi', ...which], {
-      timeout: 10_000,
-      maxBuffer: 64 << 20,
-    })
-    return stdout
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string }
-    // That a file has gone meanwhile is no failure.
-    const complaints = stderr?.replaceAll(/^lsof: status error on .*\n/gm, '')
-    return code === 1 && !complaints ? stdout : undefined
-  }
+  const command = ['lsof', '-nPw', '-F', 'panDi', ...which]
+  const { code, stdout, lines } = await runChild(command, { atMostMs: lsofAtMostMs })
+  // That a file has gone meanwhile is no failure.
+  const complaints = lines.filter((line) => !line.startsWith('lsof: status error on '))
+  return code === 0 || (code === 1 && complaints.length === 0) ? stdout : undefined
 }
 
 /** Reads `lsof -F panDi`: a line `p` a process, then `f`, `a`, `D`, `i` and `n` a file. */

@@ -10,6 +10,7 @@ export class Redactor {
     const spellings = secrets
       .filter((secret) => secret !== undefined)
       .flatMap((secret) => [secret, percentDecoded(secret), encodeURIComponent(secret)])
+      .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
       .filter((secret) => secret.length >= shortestLiteral)
     this.#secrets = [...new Set([...this.#secrets, ...spellings])].sort(
       (a, b) => b.length - a.length,
@@ -23,14 +24,35 @@ export class Redactor {
   }
 }
 
-/** Masks the password in every URL of a text: userinfo, or a query as FLV cameras carry it. */
+/**
+ * Masks the password in every URL of a text: in the userinfo, or as a parameter, which cameras
+ * carry in the query (`?user=admin&password=…`) or the path (`/user=admin_password=…_channel=1`).
+ */
 export function maskUrls(text: string): string {
-  return text
-    .replaceAll(/(\w+:\/\/)([^\s"'<>]*)@/g, (_, scheme: string, userinfo: string) => {
-      const user = userinfo.split(':')[0] ?? ''
-      return userinfo.includes(':') ? `${scheme}${user}:${mask}@` : `${scheme}${user}@`
-    })
-    .replaceAll(/([?&](?:password|pass|pwd|token)=)[^&\s"'<>]*/gi, `$1${mask}`)
+  return text.replaceAll(/(\w+:\/\/)([^\s"'<>]*)/g, (_, scheme: string, rest: string) => {
+    const end = endOfUserinfo(rest)
+    const user = rest.slice(0, end).split(':')
+    const userinfo = end === 0 ? '' : `${user[0]}${user.length > 1 ? `:${mask}` : ''}@`
+    const place = end === 0 ? rest : rest.slice(end + 1)
+    return `${scheme}${userinfo}${place.replaceAll(passwordParameter, `$1${mask}`)}`
+  })
+}
+
+/** The passwords that a URL carries as parameters. */
+export function passwordParameters(url: string): string[] {
+  return [...url.matchAll(passwordParameter)].map(([, , password = '']) => password)
+}
+
+const passwordParameter =
+  /([?&;/_](?:password|passwd|passwort|pass|pwd|loginpas|pw|token|auth|key)=)((?:(?!_[a-z]+=)[^&;/?#\s"'<>])*)/gi
+
+/** Where the `@` behind the userinfo is, 0 if there is none; an unescaped `/` may be in a password. */
+function endOfUserinfo(rest: string): number {
+  const authority = /^[^/?#]*/.exec(rest)?.[0] ?? ''
+  const at = authority.lastIndexOf('@')
+  if (at > 0) return at
+  const isHost = /^(\[[^\]]*\]|[^:@/?#]+)(:\d+)?([/?#]|$)/.test(rest)
+  return isHost ? 0 : Math.max(0, rest.lastIndexOf('@'))
 }
 
 /** `text` with its percent-escapes resolved; as it is where they are malformed. */

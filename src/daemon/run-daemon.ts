@@ -56,17 +56,12 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
     process.exit(refusedCode)
   }
   const { config } = checked
-  const lock = join(environment.runFolder, daemon.name)
-  if (!takeLock(`${lock}.lock`)) {
-    process.stderr.write(`another ${daemon.name} of this installation is running (${lock}.pid)\n`)
-    process.exit(1)
-  }
-  writePid(`${lock}.pid`)
+  mkdirSync(config.statusFolder, { recursive: true })
+  takeLocks(daemon.name, environment.runFolder, config.statusFolder)
 
   const clock = systemClock
   const redactor = new Redactor()
   redactor.add(...config.secrets)
-  mkdirSync(config.statusFolder, { recursive: true })
   const log = createLog({ ...config.log, daemon: daemon.name }, redactor, clock)
   logWhatNobodyExpected(log)
   for (const warning of [...permissionWarnings(environment), ...checked.warnings])
@@ -76,7 +71,8 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   const ended = new AbortController()
   const { statusFolder: folder } = config
   const options = { daemon: daemon.name, folder, runFolder: environment.runFolder }
-  const statusKept = keepStatus(options, () => status(), clock, ended.signal)
+  const scrub = (text: string): string => redactor.scrub(text)
+  const statusKept = keepStatus({ ...options, scrub }, () => status(), clock, ended.signal)
   log.info({ pid: process.pid, node: process.version }, `${daemon.name} started`)
   const publish = (next: typeof status): void => void (status = next)
   await daemon.run(
@@ -87,6 +83,30 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   await statusKept
   log.info({}, `${daemon.name} stopped`)
   process.exit(0)
+}
+
+/** One daemon an installation, and one a BASE_DIR: two would write to the same files. */
+function takeLocks(name: string, runFolder: string, statusFolder: string): void {
+  const lock = join(runFolder, name)
+  if (!takeLock(`${lock}.lock`))
+    refuse(`another ${name} of this installation is running (${lock}.pid)`)
+  if (!mayLock(join(statusFolder, `${name}.lock`)))
+    refuse(`the ${name} of another ENV_FILE works in the same BASE_DIR: give each its own`)
+  writePid(`${lock}.pid`)
+}
+
+/** BASE_DIR may lie on a file system that knows no locks. */
+function mayLock(lockFile: string): boolean {
+  try {
+    return takeLock(lockFile)
+  } catch {
+    return true
+  }
+}
+
+function refuse(reason: string): never {
+  process.stderr.write(`${reason}\n`)
+  process.exit(1)
 }
 
 /** Aborts at the first signal that asks to stop; the second ends the process at once. */

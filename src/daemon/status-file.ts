@@ -18,6 +18,8 @@ export interface StatusFileOptions {
   folder: string
   /** Gets a link `<daemon>.status` to the file, for those who can't know the folder. */
   runFolder: string
+  /** Takes the secrets out of a text. */
+  scrub: (text: string) => string
 }
 
 /**
@@ -32,9 +34,7 @@ export async function keepStatus(
 ): Promise<void> {
   const path = join(options.folder, `${options.daemon}.json`)
   const startedAt = new Date(clock.now()).toISOString()
-  const link = join(options.runFolder, `${options.daemon}.status`)
-  rmSync(link, { force: true })
-  symlinkSync(path, link)
+  linkTo(path, join(options.runFolder, `${options.daemon}.status`))
   while (!signal.aborted) {
     const header: StatusHeader = {
       daemon: options.daemon,
@@ -42,10 +42,20 @@ export async function keepStatus(
       startedAt,
       updatedAt: new Date(clock.now()).toISOString(),
     }
-    replace(path, `${JSON.stringify({ ...header, ...content() }, undefined, 2)}\n`, clock)
+    const text = JSON.stringify({ ...header, ...content() }, undefined, 2)
+    replace(path, `${options.scrub(text)}\n`, clock)
     await clock.sleep(everyMs, signal)
   }
   rmSync(path, { force: true })
+}
+
+function linkTo(path: string, link: string): void {
+  try {
+    rmSync(link, { force: true })
+    symlinkSync(path, link)
+  } catch {
+    // A full disk: the keep-alive goes without it.
+  }
 }
 
 function replace(path: string, text: string, clock: Clock): void {

@@ -5,12 +5,13 @@ import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
 import { RepeatedProblem } from '../daemon/repeated-problem.ts'
 import { withoutCredentials } from './camera-url.ts'
+import { CameraSegments } from './camera-segments.ts'
 import type { Camera } from './config.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
-import { restartDelayMs } from './restart-delay.ts'
+import { restartDelayMs, sessionPauseMs } from './restart-delay.ts'
 import { probeStream, type StreamInfo, type StreamMemory } from './stream-probe.ts'
 import type { CurrentFile, Watchdog } from './watchdog.ts'
 
@@ -49,13 +50,14 @@ export class CameraRecorder {
   #failures = 0
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
-  #closing: Promise<void> = Promise.resolve()
+  readonly #segments: CameraSegments
 
   constructor(camera: Camera, deps: CameraRecorderDeps) {
     this.#camera = camera
     this.#deps = deps
     this.#problem = new RepeatedProblem(deps.options.clock)
     this.#sinceMs = deps.options.clock.now()
+    this.#segments = new CameraSegments(camera.name, { ...deps, clock: deps.options.clock })
   }
 
   /** Records until the signal aborts; then the current segment has been finished. */
@@ -121,7 +123,7 @@ export class CameraRecorder {
       log.warn({ camera: this.#camera.name, error }, 'cannot remember what the camera sends')
     })
     // Old cameras mix two sessions when a client returns at once.
-    await options.clock.sleep(restartDelayMs(1, false, 0), signal)
+    await options.clock.sleep(sessionPauseMs, signal)
     return found
   }
 
@@ -130,7 +132,8 @@ export class CameraRecorder {
     const camera = this.#camera.name
     const run = new FfmpegRun(this.#camera, stream, options, {
       recording: () => this.#reportRecording(stream),
-      segmentClosed: (file, seconds) => this.#closeSegment(file, seconds),
+      segmentOpened: (file) => this.#segments.opened(file),
+      segmentClosed: (file, seconds) => this.#segments.closed(file, seconds),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
     })
     this.#run = run
@@ -142,23 +145,8 @@ export class CameraRecorder {
     this.#run = undefined
     if (run.finishedSegment) this.#failures = 0
     // Locked out, it has written nothing: what lies in `open/` is still the other's.
-    const left = end.why === 'locked' ? [] : await this.#deps.segments.of(camera)
-    for (const file of left) this.#closeSegment(file)
-    await this.#closing
+    if (end.why !== 'locked') await this.#segments.closeAll()
     return end
-  }
-
-  #closeSegment(file: string, seconds?: number): void {
-    const { segments, log } = this.#deps
-    const camera = this.#camera.name
-    this.#closing = this.#closing.then(async () => {
-      try {
-        const closed = await segments.close(file)
-        if (closed) log.info({ camera, ...closed, seconds: rounded(seconds) }, 'segment finished')
-      } catch (error) {
-        log.error({ camera, file, error }, 'segment stays in recordings/open/ for now')
-      }
-    })
   }
 
   /** An FFmpeg of an earlier recorder that a silent camera keeps from ending. */
@@ -167,7 +155,7 @@ export class CameraRecorder {
     for (const { pid } of (await openFiles.at([lockFile])) ?? []) {
       if (pid === process.pid) continue
       log.warn({ camera: this.#camera.name, pid }, 'an earlier FFmpeg still records; ending it')
-      process.kill(pid, 'SIGKILL')
+      endProcess(pid)
     }
   }
 
@@ -201,6 +189,14 @@ export class CameraRecorder {
   }
 }
 
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended in this moment, and that was the point.
+  }
+}
+
 /** Whether an end may mean that the camera doesn't send what was remembered of it. */
 function needsProbe(end: RunEnd): boolean {
   if (end.why === 'stream changed') return true
@@ -220,8 +216,4 @@ function describeEnd(end: RunEnd): string {
     case 'ended':
       return end.diagnosis.text
   }
-}
-
-function rounded(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : Math.round(seconds * 100) / 100
 }

@@ -1,5 +1,5 @@
 import type { ConfigFault, Environment } from '../daemon/environment.ts'
-import { percentDecoded } from '../daemon/redact.ts'
+import { maskUrls, passwordParameters, percentDecoded } from '../daemon/redact.ts'
 
 /** Each scheme that a camera may have, with the port it means. */
 export const defaultPorts: Record<string, number> = {
@@ -12,7 +12,6 @@ export const defaultPorts: Record<string, number> = {
 }
 
 const example = 'for example rtsp://admin:password@192.168.1.10:554/Preview_01_main'
-const secretParameter = /[?&](?:password|pass|pwd|token)=([^&]*)/gi
 
 type CameraUrl = { url: string; secrets: string[]; warnings: string[] } | { fault: ConfigFault }
 
@@ -32,8 +31,8 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
   const rest = value.slice(scheme.length + 3)
   const authorityEnd = /[/?#]|$/.exec(rest)?.index ?? rest.length
   const lastAt = rest.lastIndexOf('@')
-  if (lastAt > authorityEnd && !/^[^:@/?#]+(:\d+)?\//.test(rest))
-    return refuse('no unescaped / ? # in the password: write %2F, %3F, %23')
+  if (lastAt > authorityEnd && isPasswordCut(rest, lastAt))
+    return refuse('no unescaped / ? # in the password: write %2F, %3F, %23 (an @ in the path: %40)')
   if (rest.includes('#')) return refuse('no unescaped #: write %23')
 
   const at = rest.lastIndexOf('@', authorityEnd)
@@ -41,7 +40,8 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
   const encoded = encodeUserinfo(userinfo)
   const url = `${scheme}://${encoded}${encoded && '@'}${encodeRest(rest.slice(at + 1))}`
   const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (!parsed?.hostname) return refuse(`a URL with a host; ${example}`)
+  if (!parsed?.hostname || parsed.hostname.includes('%'))
+    return refuse(`a URL with a host; ${example}`)
   return {
     url,
     secrets: secretsIn(userinfo, url),
@@ -56,7 +56,14 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
 
 /** `rtsp://host:554/path`, for people and files: without whatever could be a credential. */
 export function withoutCredentials(url: string): string {
-  return url.replace(/\/\/.*@/, '//').replace(/\?.*$/, '')
+  return maskUrls(url.replace(/^(\w+:\/\/)[^/?#]*@/, '$1').replace(/\?.*$/, ''))
+}
+
+/** Whether the `@` behind the first `/` ends a userinfo that has a `/` in it, not a path. */
+function isPasswordCut(rest: string, lastAt: number): boolean {
+  const beginsWithHost = /^(\[[^\]]*\]|[^:@/?#]+)(:\d+)?[/?#]/.test(rest)
+  const beginsWithPort = /^[^:@/?#[]+:\d+\//.test(rest)
+  return !beginsWithHost || (beginsWithPort && /^@[^/?]+\//.test(rest.slice(lastAt)))
 }
 
 /** dotenv ends an unquoted value at any `#`; the original did so only at one behind a space. */
@@ -68,8 +75,10 @@ function isCutShort(variable: string, value: string, { assignments }: Environmen
 function secretsIn(userinfo: string, url: string): string[] {
   const colon = userinfo.indexOf(':')
   const password = colon === -1 ? [] : [userinfo.slice(colon + 1)]
-  const parameters = [...url.matchAll(secretParameter)].map(([, secret = '']) => secret)
-  return [...password, ...parameters].flatMap((secret) => [secret, percentDecoded(secret)])
+  return [...password, ...passwordParameters(url)].flatMap((secret) => [
+    secret,
+    percentDecoded(secret),
+  ])
 }
 
 /** Escapes what would end the userinfo early; a `%` that begins no escape is a literal one. */

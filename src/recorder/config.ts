@@ -54,8 +54,13 @@ const schema = z.object({
   STALL_SECONDS: numberBetween(2, 600, 15, 'seconds from 2 to 600, for example 15'),
 })
 
+const nameExpected = 'a name of at most 100 letters, for example Front door'
+
 const cameraSchema = z.object({
-  NAME: z.string().optional(),
+  NAME: z
+    .string()
+    .refine((name) => !name.includes('://') && name.length <= 100, nameExpected)
+    .optional(),
   TRANSPORT: choice(['tcp', 'udp'], 'tcp'),
   AUDIO: choice(['auto', 'none'], 'auto'),
 })

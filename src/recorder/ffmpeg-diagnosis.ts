@@ -37,6 +37,11 @@ interface Place {
 const rules: Rule[] = [
   [
     'program missing',
+    /unknown keyword 'option'|Unrecognized option/,
+    () => 'FFmpeg is older than 5.1: run ./scripts/setup.sh, which says how to get a newer one',
+  ],
+  [
+    'program missing',
     /failed to execute|ENOENT/,
     () => 'a program is missing: run ./scripts/setup.sh, which installs ffmpeg',
   ],
@@ -93,16 +98,19 @@ const rules: Rule[] = [
 /** Turns what FFmpeg wrote before it ended into one line that says what to do. */
 export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
   const place = placeOf(camera)
-  // The last lines are about the end; the rules are in order of how sure each is.
+  if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
   const text = end.lines.join('\n')
   for (const [kind, pattern, say] of rules)
-    if (pattern.test(text)) return { kind, text: say(place) }
-  if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
+    if (pattern.test(text) && (end.code !== 0 || tellsOfTheEnd.has(kind)))
+      return { kind, text: say(place) }
   if (end.code === 0)
     return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
   const last = end.lines.at(-1)
   return { kind: 'other', text: `FFmpeg exited with ${end.code}${last ? `: ${last}` : ''}` }
 }
+
+/** An FFmpeg that ends with 0 may have complained of much before; only these say why it ended. */
+const tellsOfTheEnd = new Set<Diagnosis['kind']>(['disk full', 'rejected'])
 
 function placeOf(camera: Camera): Place {
   const { hostname, port, protocol } = new URL(camera.url)

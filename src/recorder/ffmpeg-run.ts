@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
 import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
@@ -7,7 +7,7 @@ import type { Camera } from './config.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordingInput, type RecordingOptions } from './ffmpeg-args.ts'
 import type { Stall } from './stall-verdict.ts'
-import { namedCodec, type StreamInfo } from './stream-probe.ts'
+import { StreamCheck, type StreamInfo } from './stream-probe.ts'
 
 /** How one attempt at recording ended. */
 export type RunEnd =
@@ -23,7 +23,9 @@ export type RunEnd =
 export interface RunListener {
   /** The first video packet has been written. */
   recording(): void
-  /** FFmpeg has closed a segment; its name in `open/`, its duration in seconds. */
+  /** FFmpeg has begun a segment, in `open/` under this name. */
+  segmentOpened(file: string): void
+  /** FFmpeg has closed the oldest segment that it had begun; its duration in seconds. */
   segmentClosed(file: string, seconds: number): void
   /** A line of FFmpeg's stderr. */
   line(text: string): void
@@ -31,6 +33,7 @@ export interface RunListener {
 
 /** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
 const endAtMostMs = 5000
+const killAtMostMs = 2500
 
 /** One FFmpeg child that records one camera, from its start to its end. */
 export class FfmpegRun {
@@ -45,9 +48,9 @@ export class FfmpegRun {
   readonly ended: Promise<RunEnd>
   readonly #clock: Clock
   readonly #child: Child
+  readonly #streamCheck: StreamCheck
   #asked: RunEnd | undefined
-  /** Whether the streams that FFmpeg is naming are the camera's, not its own output's. */
-  #namesInput = false
+  #abandon: (end: RunEnd) => void = () => {}
 
   constructor(
     camera: Camera,
@@ -59,6 +62,7 @@ export class FfmpegRun {
     this.#clock = options.clock
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
+    this.#streamCheck = new StreamCheck(stream)
     const input = recordingInput(camera, stream, options)
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
     // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.
@@ -66,10 +70,13 @@ export class FfmpegRun {
     this.#child = startChild(underLock(lockFile, command), {
       stdin: input.stdin,
       pipes: 2,
-      onLine: (line) => this.#readLine(line, stream, listener),
+      onLine: (line) => this.#readLine(line, listener),
     })
     this.#readPipes(listener)
-    this.ended = this.#child.ended.then((end) => this.#judge(end, lockFile))
+    this.ended = Promise.race([
+      this.#child.ended.then((end) => this.#judge(end, lockFile)),
+      new Promise<RunEnd>((resolve) => (this.#abandon = resolve)),
+    ])
   }
 
   get pid(): number | undefined {
@@ -90,11 +97,14 @@ export class FfmpegRun {
     if (this.#asked) return
     this.#asked = asked
     this.#child.kill(signal)
-    const ended = new AbortController()
-    void this.#child.ended.then(() => ended.abort())
-    void this.#clock.sleep(endAtMostMs, ended.signal).then(() => {
-      if (!ended.signal.aborted) this.#child.kill('SIGKILL')
-    })
+    void this.#insist(asked)
+  }
+
+  /** What even SIGKILL doesn't end (a dead disk holds it) must not keep its camera waiting. */
+  async #insist(asked: RunEnd): Promise<void> {
+    if (await this.#child.endsWithin(endAtMostMs)) return
+    this.#child.kill('SIGKILL')
+    if (!(await this.#child.endsWithin(killAtMostMs))) this.#abandon(asked)
   }
 
   #readPipes(listener: RunListener): void {
@@ -119,12 +129,12 @@ export class FfmpegRun {
   }
 
   /** Answers whether a line may tell why FFmpeg ends. */
-  #readLine(line: string, stream: StreamInfo, listener: RunListener): boolean {
+  #readLine(line: string, listener: RunListener): boolean {
     listener.line(line)
-    const named = this.#namesInput ? namedCodec(line) : undefined
-    if (named && named.codec !== stream[named.type])
-      this.#end({ why: 'stream changed', found: named.codec }, 'SIGINT')
-    if (/^\[info\] (Input|Output) #/.test(line)) this.#namesInput = line.includes('Input #')
+    const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
+    if (opened) listener.segmentOpened(basename(opened))
+    const found = this.#streamCheck.differs(line)
+    if (found) this.#end({ why: 'stream changed', found }, 'SIGINT')
     return !/\[(info|verbose|debug)\]/.test(line)
   }
 

@@ -37,8 +37,12 @@ await runDaemon({
       cameras: recorders.map((recorder) => recorder.status),
       watch: openFiles.source,
     }))
-    for (const segment of await segments.closeAbandoned(openFiles))
-      log.info({ ...segment }, 'segment of an earlier run finished')
+    for (const file of await segments.abandoned(openFiles)) {
+      const closed = await segments.close(file).catch((error: unknown) => {
+        log.error({ file, error }, 'segment not moved out of recordings/open/')
+      })
+      if (closed) log.info({ ...closed }, 'segment of an earlier run finished')
+    }
     await Promise.all([
       watchdog.run(signal),
       ...recorders.map(async (recorder) => recorder.run(signal)),

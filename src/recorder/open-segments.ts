@@ -1,8 +1,9 @@
-import { readdir, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { readdir, rename, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
-import { parseSegmentName } from '../segments/segment-name.ts'
+import { claimedName, closedName, parseSegmentName } from '../segments/segment-name.ts'
 
 /** A segment that has left `open/`. */
 export interface ClosedSegment {
@@ -19,35 +20,41 @@ export class OpenSegments {
     this.#folders = folders
   }
 
+  /** Gives a segment that FFmpeg has just begun a name that FFmpeg can't overwrite. */
+  async claim(file: string): Promise<string> {
+    const claimed = claimedName(file, randomUUID().slice(0, 8))
+    await rename(join(this.#folders.open, file), join(this.#folders.open, claimed))
+    return claimed
+  }
+
   /** Closes one segment; undefined if somebody else has already done so. */
   async close(file: string): Promise<ClosedSegment | undefined> {
-    const target = await moveInto(this.#folders.recordings, join(this.#folders.open, file))
+    const source = join(this.#folders.open, file)
+    const target = await moveInto(this.#folders.recordings, source, closedName(file))
     if (!target) return undefined
     const { size } = (await stat(target).catch(ignoreMissing)) ?? { size: 0 }
     return { file: basename(target), bytes: size }
   }
 
-  /** The segments of a camera that are in `open/`, oldest first. */
-  async of(camera: string): Promise<string[]> {
+  /** The segments of a camera, or of all, that are in `open/`, oldest first. */
+  async list(camera?: string): Promise<string[]> {
     const files = (await readdir(this.#folders.open).catch(ignoreMissing)) ?? []
-    return files.filter((file) => parseSegmentName(file)?.camera === camera).sort()
+    const isWanted = (file: string): boolean => {
+      const name = parseSegmentName(closedName(file))
+      return name !== undefined && (camera === undefined || name.camera === camera)
+    }
+    return files.filter(isWanted).sort()
   }
 
   /**
-   * Closes what an earlier run has left behind and nobody has open. Where open files can't be
-   * seen it leaves them to the uploader, which waits until they have been quiet for long.
+   * What an earlier run has left behind and nobody has open. Where open files can't be seen that
+   * is nothing: the uploader takes such files once they have been quiet for long.
    */
-  async closeAbandoned(openFiles: OpenFiles): Promise<ClosedSegment[]> {
-    const files = (await readdir(this.#folders.open).catch(ignoreMissing)) ?? []
-    const segments = files.filter((file) => parseSegmentName(file)).sort()
-    const inUse = await openFiles.at(segments.map((file) => join(this.#folders.open, file)))
+  async abandoned(openFiles: OpenFiles): Promise<string[]> {
+    const files = await this.list()
+    const inUse = await openFiles.at(files.map((file) => join(this.#folders.open, file)))
     if (!inUse) return []
     const busy = new Set(inUse.map(({ path }) => basename(path)))
-    const closed: ClosedSegment[] = []
-    for (const file of segments.filter((segment) => !busy.has(segment))) {
-      const segment = await this.close(file)
-      if (segment) closed.push(segment)
-    }
-    return closed
+    return files.filter((file) => !busy.has(file))
   }
 }

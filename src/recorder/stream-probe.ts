@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { startChild, type ChildEnd } from '../daemon/child.ts'
+import { runChild } from '../daemon/child.ts'
 import { withoutCredentials } from './camera-url.ts'
 import type { Camera } from './config.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
@@ -52,19 +52,9 @@ export async function probeStream(
 ): Promise<StreamInfo | Diagnosis> {
   const input = cameraInput(camera, stallAfterMs)
   const command = ['ffprobe', '-v', 'error', '-of', 'json', '-show_streams', ...input.args]
-  const child = startChild(command, { stdin: input.stdin })
-  const kill = (): void => child.kill('SIGKILL')
-  const atMost = AbortSignal.any([signal, AbortSignal.timeout(probeAtMostMs)])
-  atMost.addEventListener('abort', kill, { once: true })
-  let output = ''
-  child.outputs[0]?.setEncoding('utf8').on('data', (chunk: string) => void (output += chunk))
-  const end = await child.ended
-  atMost.removeEventListener('abort', kill)
-  return readProbe(output) ?? diagnose(camera, withReason(end, atMost))
-}
-
-function withReason(end: ChildEnd, atMost: AbortSignal): ChildEnd {
-  return atMost.aborted ? { ...end, lines: [...end.lines, 'timed out'] } : end
+  const end = await runChild(command, { stdin: input.stdin, atMostMs: probeAtMostMs }, signal)
+  const lines = end.timedOut ? ['timed out'] : end.lines
+  return readProbe(end.stdout) ?? diagnose(camera, { ...end, lines })
 }
 
 /** What ffprobe's JSON says of the stream; undefined where there is no video in it. */
@@ -83,13 +73,28 @@ function readProbe(json: string): StreamInfo | undefined {
 }
 
 /**
- * The codecs that FFmpeg itself names when it opens its input, from its stderr; undefined for any
- * other line. `Stream #0:1: Audio: pcm_mulaw, 8000 Hz, 1 channels, s16, 64 kb/s`
+ * Compares what FFmpeg itself says of its input, on stderr, with what it was started for:
+ * `Stream #0:1: Audio: pcm_mulaw, 8000 Hz, mono, s16, 64 kb/s`. Only the first stream of each
+ * type is recorded, so only that one counts.
  */
-export function namedCodec(line: string): { type: 'video' | 'audio'; codec: string } | undefined {
-  const [, type, codec] = /Stream #0:\d+.*?: (Video|Audio): (\w+)/.exec(line) ?? []
-  if (!type || !codec) return undefined
-  return { type: type === 'Video' ? 'video' : 'audio', codec }
+export class StreamCheck {
+  readonly #expected: StreamInfo
+  /** The types whose first stream is still to be named; empty outside of the input's list. */
+  #open = new Set<string>()
+
+  constructor(expected: StreamInfo) {
+    this.#expected = expected
+  }
+
+  /** The codec that a line of stderr names, if it is another one. */
+  differs(line: string): string | undefined {
+    if (line.includes('Input #')) this.#open = new Set(['Video', 'Audio'])
+    if (/Stream mapping:|Output #/.test(line)) this.#open.clear()
+    const [, type = '', codec] = /Stream #0:\d+.*?: (Video|Audio): (\w+)/.exec(line) ?? []
+    if (!this.#open.delete(type)) return undefined
+    const expected = type === 'Video' ? this.#expected.video : this.#expected.audio
+    return codec === expected ? undefined : codec
+  }
 }
 
 /** Remembers what each camera sends, so that a restart needs no probe. */

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
-import type { OpenFile, OpenFiles } from '../daemon/open-files.ts'
-import { parseSegmentName } from '../segments/segment-name.ts'
+import type { OpenFile, OpenFiles, OpenFilesSource } from '../daemon/open-files.ts'
+import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
 import { stallVerdict } from './stall-verdict.ts'
 
@@ -53,12 +53,13 @@ export class Watchdog {
 
   /** Sweeps every 5 s until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    let source = this.#openFiles.source
+    let source: OpenFilesSource = 'lsof'
     while (!signal.aborted) {
       await this.#sweep()
       if (source !== this.#openFiles.source) {
         source = this.#openFiles.source
-        this.#log.warn({ source }, 'lsof cannot be used to see open files: is it installed?')
+        if (source === 'lsof') this.#log.info({}, 'lsof works again')
+        else this.#log.warn({ instead: source }, 'lsof cannot be run: is it installed?')
       }
       await this.#clock.sleep(sweepEveryMs, signal)
     }
@@ -90,7 +91,7 @@ export class Watchdog {
     const { run } = watched
     const mine = files?.find(
       ({ pid, path }) =>
-        pid === run.pid && parseSegmentName(basename(path))?.camera === run.camera.name,
+        pid === run.pid && parseSegmentName(closedName(basename(path)))?.camera === run.camera.name,
     )
     if (!mine) return
     watched.seenOpenMs = now
@@ -98,7 +99,7 @@ export class Watchdog {
     if (!stats) return
     const { size, mtimeMs } = stats
     const before = watched.current
-    const file = basename(mine.path)
+    const file = closedName(basename(mine.path))
     const growing = before?.file !== file || before.size !== size || before.mtimeMs !== mtimeMs
     if (growing) watched.seenWrittenMs = now
     watched.current = { file, size, mtimeMs, growing }

@@ -61,8 +61,12 @@ export function readInstallation(
 ): { installation: Installation } | { faults: ConfigFault[] } {
   const checked = checkVariables(schema, environment)
   const typos = findTypos(environment)
-  if ('faults' in checked || typos.faults.length > 0)
-    return { faults: [...('faults' in checked ? checked.faults : []), ...typos.faults] }
+  const faults = [
+    ...(environment.fault ? [environment.fault] : []),
+    ...('faults' in checked ? checked.faults : []),
+    ...typos.faults,
+  ]
+  if ('faults' in checked || faults.length > 0) return { faults }
   const { BASE_DIR, LOG_LEVEL, LOG_FORMAT, LOG_RETENTION_DAYS } = checked.value
   const folders = foldersBelow(baseFolder(BASE_DIR))
   return {
@@ -74,7 +78,7 @@ export function readInstallation(
         format: LOG_FORMAT,
         retentionDays: LOG_RETENTION_DAYS,
       },
-      warnings: typos.warnings,
+      warnings: [...typos.warnings, ...zoneWarnings(environment)],
     },
   }
 }
@@ -132,7 +136,7 @@ function findTypos({ assignments, variables }: Environment): {
     const number = /\d+/.exec(name)?.[0]
     const general = name.replace(/^CAMERA_[1-9]\d*_/, 'CAMERA_N_')
     if (knownVariables.includes(general)) continue
-    const near = nearest(name.replace(/\d+/, 'N'))?.replace('_N_', `_${Number(number ?? 1)}_`)
+    const near = nearest(name.replace(/\d+/, 'N'))?.replace('_N_', `_${Number(number) || 1}_`)
     if (near && ours.test(near))
       faults.push({
         variable: name,
@@ -149,7 +153,19 @@ function nearest(name: string): string | undefined {
   const ranked = knownVariables
     .map((known) => ({ known, distance: editDistance(name.toUpperCase(), known) }))
     .sort((a, b) => a.distance - b.distance)
-  return ranked.find(({ distance }) => distance <= 2)?.known
+  // `CAM_1_URL` would leave a camera unrecorded.
+  const most = name.startsWith('CAM') ? 3 : 2
+  return ranked.find(({ distance }) => distance <= most)?.known
+}
+
+/** FFmpeg, which names the files, and Node, which reads the names, must mean the same zone. */
+function zoneWarnings({ variables: { TZ } }: Environment): string[] {
+  try {
+    Intl.DateTimeFormat('en', { timeZone: TZ?.replace(/^:/, '') })
+    return []
+  } catch {
+    return [`TZ=${TZ} is no zone that Node.js knows; write one like Europe/Berlin`]
+  }
 }
 
 /** Levenshtein's distance: how many letters to insert, delete or replace. */

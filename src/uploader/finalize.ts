@@ -87,7 +87,7 @@ async function remuxInPlace(remux: Remux, signal: AbortSignal): Promise<Finalize
   if (!('playable' in after) || !samePackets(media, after.playable))
     return asIs('a remux of it does not hold the same packets')
 
-  await utimes(temporary, before.atime, before.mtime)
+  await utimes(temporary, before.atimeMs / 1000, before.mtimeMs / 1000)
   const now = await lstat(path)
   const unchanged = (['dev', 'ino', 'size', 'mtimeMs'] as const).every(
     (field) => now[field] === before[field],

@@ -24,19 +24,17 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const removed = await removeTemporaries(folders)
   if (removed > 0) log.info({ removed }, 'temporary files of an earlier crash removed')
 
-  const problems = new ProblemLog(log, clock)
-  const status = new UploadStatus(folders, clock)
-  const health = new StoreHealth({ log, clock }, () => queue.waiting.length)
+  const shared = { ...config, log, clock, problems: new ProblemLog(log, clock) }
+  const health = new StoreHealth(shared, () => queue.waiting.length)
   const store = health.watch(new S3ObjectStore(config.store))
   const ledger = new Ledger(folders.ledger)
-  const abandoned = new AbandonedUploads()
+  const status = new UploadStatus(folders, clock)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
-  const shipping = { store, ledger, folders, tools, prefix, abandoned, log, clock }
-  const storeFails = (): boolean => health.isFailing
-  const pruning = { ...config, store, ledger, storeFails, problems, log, clock }
-
+  const shipping = { ...shared, store, ledger, tools, abandoned: new AbandonedUploads() }
+  const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }
   const queue: UploadQueue = new UploadQueue({
-    ...{ health, problems, log, clock, concurrency: config.concurrency },
+    ...shared,
+    health,
     ship: async (...file) => shipSegment(shipping, ...file),
     onEnd: (path, end, seconds) => {
       if (end.why === 'changed') finder.hint(path)
@@ -45,21 +43,15 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
       if (config.retentionMs === 0) void pruneOne(pruning, end.path, signal)
     },
   })
-  const finder = new SegmentFinder({
-    ...config,
-    queue,
-    openFiles: new OpenFiles(),
-    problems,
-    log,
-    clock,
-  })
-  context.publish(() => status.of(queue, health))
+  const finder = new SegmentFinder({ ...shared, queue, openFiles: new OpenFiles() })
   const isBusy = (): boolean => queue.waiting.length > 0
   const key = [prefix, '.check'].filter(Boolean).join('/')
+
+  context.publish(() => status.of(queue, health))
   await Promise.all([
     finder.run(signal),
     queue.run(signal),
-    checkStore({ store, key, health, isBusy, log, clock }, signal),
+    checkStore({ ...shared, store, key, health, isBusy }, signal),
     keepPruned(pruning, signal),
     status.keepLooking(signal),
   ])

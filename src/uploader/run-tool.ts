@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process'
-import { hasCode } from '../segments/folders.ts'
+import { runChild } from '../daemon/child.ts'
 
 /** FFmpeg's programs, as this machine calls them. */
 export interface MediaTools {
@@ -20,13 +19,11 @@ export class ToolError extends Error {
   /** Whether every file would meet it. */
   readonly machineWide: boolean
 
-  constructor(message: string, machineWide: boolean, cause?: unknown) {
-    super(message, { cause })
+  constructor(message: string, machineWide: boolean) {
+    super(message)
     this.machineWide = machineWide
   }
 }
-
-const mostText = 1 << 20
 
 /** What programs say when the machine is short of something, whatever they read. */
 const shortage =
@@ -39,67 +36,26 @@ const shortage =
 export async function runTool(
   command: string,
   args: string[],
-  timeoutMs: number,
+  atMostMs: number,
   signal: AbortSignal,
 ): Promise<ToolEnd> {
-  const end = await spawnTool(command, args, timeoutMs, signal)
   signal.throwIfAborted()
-  if (end.timedOut) throw new ToolError(`${command} did not end within ${timeoutMs} ms`, false)
-  if (end.code === null) throw new ToolError(`${command} was ended by ${end.killedBy}`, false)
+  const end = await runChild([command, ...args], { atMostMs }, signal)
+  const { code, signal: killedBy, lines, stdout, timedOut } = end
+  signal.throwIfAborted()
+  const said = lines.join('\n')
+  if (timedOut) throw new ToolError(`${command} did not end within ${atMostMs} ms`, false)
+  if (killedBy !== null) throw new ToolError(`${command} was ended by ${killedBy}`, false)
   // 126 and 127: a shell wrapper or the loader couldn't run it.
-  if (end.code === 126 || end.code === 127)
-    throw new ToolError(`${command} cannot be run: ${end.stderr.trim()}`, true)
-  if (shortage.test(end.stderr))
-    throw new ToolError(`${command} failed: ${lastLine(end.stderr)}`, false)
-  return { code: end.code, stdout: end.stdout, stderr: end.stderr }
+  if (code === null || code === 126 || code === 127)
+    throw new ToolError(
+      `${command} cannot be run: is FFmpeg installed, and in PATH? (${said})`,
+      true,
+    )
+  if (shortage.test(said)) throw new ToolError(`${command} failed: ${lines.at(-1)}`, false)
+  return { code, stdout, stderr: said }
 }
 
 export function lastLine(text: string): string {
   return text.trim().split('\n').at(-1) ?? ''
-}
-
-interface RawEnd {
-  code: number | null
-  killedBy: NodeJS.Signals | null
-  timedOut: boolean
-  stdout: string
-  stderr: string
-}
-
-async function spawnTool(
-  command: string,
-  args: string[],
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<RawEnd> {
-  signal.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    // A process group of its own: a Ctrl-C is for the daemon, which decides what becomes of it.
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    const output = { stdout: '', stderr: '' }
-    let timedOut = false
-    const kill = (): void => void child.kill('SIGKILL')
-    const timer = setTimeout(() => {
-      timedOut = true
-      kill()
-    }, timeoutMs)
-    signal.addEventListener('abort', kill)
-    const over = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', kill)
-    }
-    for (const name of ['stdout', 'stderr'] as const)
-      child[name].setEncoding('utf8').on('data', (text: string) => {
-        output[name] = (output[name] + text).slice(-mostText)
-      })
-    child.on('error', (error) => {
-      over()
-      const advice = hasCode(error, 'ENOENT') ? ': is FFmpeg installed, and in PATH?' : ''
-      reject(new ToolError(`${command} cannot be run${advice}`, true, error))
-    })
-    child.on('close', (code, killedBy) => {
-      over()
-      resolve({ code, killedBy, timedOut, ...output })
-    })
-  })
 }

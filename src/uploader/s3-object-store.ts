@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
 import {
@@ -14,7 +14,7 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
-import { crcText, readExactly } from './fingerprint.ts'
+import { crcText } from './fingerprint.ts'
 import {
   isMultipart,
   partBytes,
@@ -24,6 +24,7 @@ import {
 } from './object-store.ts'
 import { giveUpWhenQuiet } from './request-patience.ts'
 import { toStoreError } from './store-errors.ts'
+import { UploadSource } from './upload-source.ts'
 
 /** Which bucket, who we are there, and how objects are kept. */
 export interface S3Settings {
@@ -95,7 +96,7 @@ export class S3ObjectStore implements ObjectStore {
   async put(upload: ObjectUpload, signal: AbortSignal): Promise<void> {
     const { bytes } = upload.content
     const file = await open(upload.path, 'r')
-    const source = new Source(file, upload)
+    const source = new UploadSource(file, upload)
     const body = Readable.from(source.pieces(), { objectMode: false })
     // Without a listener a failing read would end the process.
     body.on('error', () => {})
@@ -260,37 +261,6 @@ function storedObject(key: string, head: HeadObjectCommandOutput): StoredObject 
     ...(isWhole ? { crc32: Buffer.from(sum, 'base64').toString('hex') } : {}),
     lastModifiedMs: head.LastModified?.getTime() ?? Date.now(),
     metadata: head.Metadata ?? {},
-  }
-}
-
-/** The content of an upload, read to just its size. */
-class Source {
-  /** Why it couldn't be read, if so. */
-  failure: Error | undefined
-  readonly #file: FileHandle
-  readonly #upload: ObjectUpload
-
-  constructor(file: FileHandle, upload: ObjectUpload) {
-    this.#file = file
-    this.#upload = upload
-  }
-
-  async *pieces(): AsyncGenerator<Buffer> {
-    const { content, onSent } = this.#upload
-    const inParts = isMultipart(content.bytes)
-    const pieces = readExactly(this.#file, content.bytes, inParts ? 1 << 20 : 1 << 16)
-    for (let sent = 0; ;) {
-      // Not around the yield: there a consumer that has had enough throws errors of its own.
-      const next = await pieces.next().catch((error: unknown) => {
-        this.failure = error as Error
-        throw error
-      })
-      if (next.done) return
-      yield next.value
-      sent += next.value.length
-      // Parts are read long before they are sent.
-      if (!inParts) onSent(sent)
-    }
   }
 }
 

@@ -24,3 +24,32 @@ test('a URL never shows its password, however short or odd it is', () => {
   )
   assert.equal(maskUrls('rtsp://cam:554/1'), 'rtsp://cam:554/1')
 })
+
+const cameraUrls: [string, string][] = [
+  [
+    'rtmp://ip/bcs/c.bcs?channel=0&user=admin&password=can@ary',
+    'rtmp://ip/bcs/c.bcs?channel=0&user=admin&password=***',
+  ],
+  ['rtmp://ip:1935/bcs?password=can@ary&x=1', 'rtmp://ip:1935/bcs?password=***&x=1'],
+  [
+    'rtsp://ip:554/user=admin&password=canary&channel=1',
+    'rtsp://ip:554/user=admin&password=***&channel=1',
+  ],
+  [
+    'rtsp://ip:554/user=admin_password=can_ary_channel=1',
+    'rtsp://ip:554/user=admin_password=***_channel=1',
+  ],
+  ['http://ip/x?loginuse=admin&loginpas=canary', 'http://ip/x?loginuse=admin&loginpas=***'],
+  ['rtsp://admin:can/ary@ip/1', 'rtsp://admin:***@ip/1'],
+  ['rtsp://[::1]:554/live@main', 'rtsp://[::1]:554/live@main'],
+]
+
+for (const [url, masked] of cameraUrls)
+  test(`the password of ${masked} is masked, and nothing else`, () =>
+    assert.equal(maskUrls(`x ${url} y`), `x ${masked} y`))
+
+test('a secret is masked in JSON too', () => {
+  const redactor = new Redactor()
+  redactor.add('can"a\\ry')
+  assert.equal(redactor.scrub(JSON.stringify({ a: 'can"a\\ry' })), '{"a":"***"}')
+})

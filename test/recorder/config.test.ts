@@ -96,7 +96,10 @@ CAMERA_3_URI=rtsp://cam/3
     'VIDEO_CODEC',
     'VIDEO_FORMAT',
   ])
-  assert.match(found.join('\n'), /CAMERA_3_URI: found a name that is not known; expected CAMERA_3_URL, perhaps\?/)
+  assert.match(
+    found.join('\n'),
+    /CAMERA_3_URI: found a name that is not known; expected CAMERA_3_URL, perhaps\?/,
+  )
 })
 
 test('no camera at all is said with an example', async (t) => {
@@ -111,6 +114,8 @@ const badUrls: [string, string, RegExp][] = [
   ['a quoted but unescaped #', "'rtsp://operator:canary#ss@cam/1'", /%23/],
   ['an unescaped / in a password', 'rtsp://operator:canary/ss@cam/1', /%2F/],
   ['a URL without a host', 'rtsp://operator:canary@/1', /host/],
+  ['a / in a password that begins like a port', 'rtsp://operator:123/canary@cam/1', /%2F/],
+  ['a space in the host', "'rtsp://operator:canary@cam /1'", /host/],
   ['an unknown scheme', 'ftp://operator:canary@cam/1', /rtsp/],
   ['a port that is none', 'rtsp://operator:canary@cam:99999/1', /host/],
 ]
@@ -134,6 +139,63 @@ test('an unescaped @ in a password is encoded, with a warning', async (t) => {
 test('an @ in a path is left alone', async (t) => {
   const { cameras } = await config(t, 'CAMERA_1_URL=rtsp://cam:554/live@main')
   assert.equal(cameras[0]?.url, 'rtsp://cam:554/live@main')
+})
+
+test('URLs as real cameras have them are accepted as they are', async (t) => {
+  for (const url of [
+    'rtsp://[fe80::1]:554/live@main',
+    'rtsp://admin:@cam/1',
+    'rtsp://admin@cam/1',
+    'rtmp://cam/bcs/channel0_main.bcs?channel=0&stream=0&user=admin&password=x',
+    'rtsp://cam:554/user=admin_password=x_channel=1_stream=0.sdp',
+  ]) {
+    const { cameras } = await config(t, `CAMERA_1_URL=${url}`)
+    assert.equal(cameras[0]?.url, url)
+  }
+})
+
+test('a password in the path of a URL is a secret like any other', async (t) => {
+  const { secrets } = await config(
+    t,
+    'CAMERA_1_URL=rtsp://cam/user=admin_password=ca_nary_channel=1',
+  )
+  assert.deepEqual([...new Set(secrets)], ['ca_nary'])
+})
+
+test('a URL in the wrong variable is refused without showing its password', async (t) => {
+  const url = 'rtsp://operator:canary@cam/1'
+  const text = `CAMERA_1_URL=${url}\nCAMERA_1_NAME=${url}\nCAMERA_1_AUDIO=${url}`
+  const found = (await faults(t, text)).join('\n')
+  assert.match(found, /CAMERA_1_NAME: .*\nCAMERA_1_AUDIO: /)
+  assert.doesNotMatch(found, /canary/)
+})
+
+test('a misspelt CAM_1_URL or CAMERA_0_URL does not go unnoticed', async (t) => {
+  const found = await faults(
+    t,
+    'CAMERA_1_URL=rtsp://a/1\nCAM_2_URL=rtsp://b/1\nCAMERA_0_URL=rtsp://c/1',
+  )
+  assert.match(
+    found.join('\n'),
+    /CAM_2_URL: .*CAMERA_2_URL, perhaps\?\nCAMERA_0_URL: .*CAMERA_1_URL, perhaps\?/,
+  )
+})
+
+test('an ENV_FILE that is not there, or cannot be read, is a fault that names it', async (t) => {
+  const folder = await temporaryFolder(t)
+  for (const file of [join(folder, 'none.env'), folder]) {
+    const checked = readRecorderConfig(readEnvironment({ ENV_FILE: file }))
+    assert.ok('faults' in checked)
+    assert.match(
+      checked.faults.map(describeFault).join('\n'),
+      new RegExp(`^ENV_FILE: found .*${file}`),
+    )
+  }
+})
+
+test('a time zone that Node.js does not know gets a warning', async (t) => {
+  const text = 'CAMERA_1_URL=rtsp://a/1\nTZ=Europe/Berln'
+  assert.match((await warnings(t, text)).join('\n'), /TZ=Europe\/Berln is no zone/)
 })
 
 test('two cameras with the same file name are a fault, also when only their case differs', async (t) => {

@@ -232,6 +232,40 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.stop()
   })
 
+  test('over UDP no frame is missing either', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, { CAMERA_1_TRANSPORT: 'udp' })
+    await daemon.line(/segment finished/)
+    await daemon.stop()
+    assertConsecutive(await countersOf(recordings(folder)))
+  })
+
+  test('in the repeated hour of a DST change nothing is overwritten', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, {
+      SEGMENT_DURATION: 4,
+      TZ: zoneThatRepeats(4, 14),
+    })
+    await daemon.line(/segment finished \(file=Front_\d+_\d+_2\.mp4/, { withinMs: 60_000 })
+    await daemon.line(/segment finished \(file=Front_\d+_\d+\.mp4/, { from: daemon.lines.length })
+    await daemon.stop()
+    assertConsecutive(await countersOf(recordings(folder)))
+  })
+
+  test('two installations never record into the same folder', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url)
+    await daemon.line(/recording started/)
+    const other = await temporaryFolder(t)
+    const second = await startDaemon(t, 'recorder', other, {
+      CAMERA_1_URL: source.url,
+      BASE_DIR: folder,
+    })
+    assert.equal(await second.ended, 1)
+    assert.match(second.lines.join('\n'), /another ENV_FILE works in the same BASE_DIR/)
+    await daemon.stop()
+  })
+
   test('a camera that drops out again and again is tried less and less often', async (t) => {
     const source = await camera(t)
     const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: 600, LOG_LEVEL: 'DEBUG' })
@@ -318,6 +352,16 @@ async function flvCamera(t: TestContext): Promise<string> {
   })
   const { port } = server.address() as AddressInfo
   return `http://127.0.0.1:${port}/flv?app=bcs&user=admin&password=canary`
+}
+
+/** A zone whose clock goes back by some seconds at a multiple of them, in about `inSeconds`. */
+function zoneThatRepeats(seconds: number, inSeconds: number): string {
+  const epoch = Math.ceil(Date.now() / 1000 / seconds) * seconds + inSeconds + seconds
+  const local = new Date((epoch - (epoch % seconds)) * 1000)
+  const yearStart = Date.UTC(local.getUTCFullYear(), 0, 1)
+  const days = Math.floor((local.getTime() - yearStart) / 86_400_000)
+  const time = local.toISOString().slice(11, 19)
+  return `AAA0BBB-0:00:0${seconds},0/0,${days}/${time}`
 }
 
 function timeOf(line: string): number {

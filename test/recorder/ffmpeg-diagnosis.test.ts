@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { ChildEnd } from '../../src/daemon/child.ts'
+import { diagnose, type Diagnosis } from '../../src/recorder/ffmpeg-diagnosis.ts'
+
+const camera = {
+  number: 2,
+  name: 'Front',
+  url: 'rtsp://admin:pass@cam/Preview_01_main',
+  transport: 'tcp',
+  audio: 'auto',
+} as const
+
+const failed = (...lines: string[]): ChildEnd => ({ code: 1, signal: null, lines })
+
+// Lines as FFmpeg 5.1 writes them.
+const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
+  [
+    failed('[rtsp @ 0x1] [error] method DESCRIBE failed: 401 Unauthorized'),
+    'rejected',
+    /check CAMERA_2_URL/,
+  ],
+  [
+    failed('[rtsp @ 0x1] [error] method DESCRIBE failed: 404 Not Found'),
+    'not found',
+    /no stream \/Preview_01_main/,
+  ],
+  [
+    failed('[tcp @ 0x1] [error] Connection to tcp://cam:554 failed: Connection refused'),
+    'refused',
+    /^cam:554 refuses/,
+  ],
+  [
+    failed('[tcp @ 0x1] [error] Failed to resolve hostname cam: Name or service not known'),
+    'unknown host',
+    /no such host as cam/,
+  ],
+  [
+    failed('[tcp @ 0x1] [error] Connection to tcp://cam:554 failed: Connection timed out'),
+    'no answer',
+    /ping/,
+  ],
+  [failed('[error] pipe:0: No route to host'), 'no answer', /is the camera on/],
+  [failed("[fatal] Stream map '0:v:0' matches no streams."), 'no video', /sends no video/],
+  [
+    failed('[error] av_interleaved_write_frame(): No space left on device'),
+    'disk full',
+    /make room/,
+  ],
+  [
+    failed("[segment @ 0x1] [error] Failed to open segment '/x/open/a.mp4'"),
+    'folder',
+    /recordings\/open\//,
+  ],
+  [
+    failed('setpriv: failed to execute ffmpeg: No such file or directory'),
+    'program missing',
+    /setup\.sh/,
+  ],
+  [
+    failed(
+      "[concat @ 0x1] [error] Line 3: unknown keyword 'option'",
+      'pipe:0: Invalid data found when processing input',
+    ),
+    'program missing',
+    /older than 5\.1/,
+  ],
+  [
+    {
+      code: 0,
+      signal: null,
+      lines: ['[h264 @ 0x1] [error] Invalid data found when processing input'],
+    },
+    'closed',
+    /closed the connection/,
+  ],
+  [{ code: null, signal: 'SIGKILL', lines: ['[error] Invalid data found'] }, 'killed', /SIGKILL/],
+  [failed('[error] something new'), 'other', /exited with 1: .*something new/],
+]
+
+for (const [end, kind, text] of cases)
+  test(`an FFmpeg that says "${end.lines[0]}" ended for: ${kind}`, () => {
+    const diagnosis = diagnose(camera, end)
+    assert.equal(diagnosis.kind, kind)
+    assert.match(diagnosis.text, text)
+  })

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { StreamCheck } from '../../src/recorder/stream-probe.ts'
+
+const lines = (...codecs: string[]): string[] => [
+  "[info] Input #0, concat, from 'pipe:0':",
+  ...codecs.map((codec, index) => `[info]   Stream #0:${index}: ${codec}, and more`),
+  '[info] Stream mapping:',
+  "[info] Output #0, segment, to '/x.mp4':",
+  '[info]   Stream #0:0: Video: mjpeg, and more',
+]
+
+const cases: [string, string[], string[]][] = [
+  ['what was expected is no difference', ['Video: h264 (High)', 'Audio: aac (LC)'], []],
+  ['another video codec is one', ['Video: hevc (Main)', 'Audio: aac (LC)'], ['hevc']],
+  ['another audio codec is one', ['Video: h264', 'Audio: pcm_mulaw'], ['pcm_mulaw']],
+  [
+    'only the first stream of a type counts',
+    ['Video: h264', 'Audio: aac', 'Audio: mp2', 'Video: hevc'],
+    [],
+  ],
+]
+
+for (const [title, streams, expected] of cases)
+  test(title, () => {
+    const check = new StreamCheck({ video: 'h264', audio: 'aac' })
+    const found = lines(...streams).flatMap((line) => check.differs(line) ?? [])
+    assert.deepEqual(found, expected)
+  })
