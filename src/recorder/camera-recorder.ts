@@ -3,7 +3,7 @@ import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
-import { RepeatedProblem } from '../daemon/repeated-problem.ts'
+import type { ProblemLog } from '../daemon/problem-log.ts'
 import { withoutCredentials } from './camera-url.ts'
 import { CameraSegments } from './camera-segments.ts'
 import type { Camera } from './config.ts'
@@ -22,6 +22,7 @@ export interface CameraRecorderDeps {
   watchdog: Watchdog
   openFiles: OpenFiles
   redactor: Redactor
+  problems: ProblemLog
   log: Log
 }
 
@@ -41,7 +42,6 @@ export interface CameraStatus extends Partial<CurrentFile> {
 export class CameraRecorder {
   readonly #camera: Camera
   readonly #deps: CameraRecorderDeps
-  readonly #problem: RepeatedProblem
   #state: CameraStatus['state'] = 'starting'
   #sinceMs: number
   #stream: StreamInfo | undefined
@@ -55,7 +55,6 @@ export class CameraRecorder {
   constructor(camera: Camera, deps: CameraRecorderDeps) {
     this.#camera = camera
     this.#deps = deps
-    this.#problem = new RepeatedProblem(deps.options.clock)
     this.#sinceMs = deps.options.clock.now()
     this.#segments = new CameraSegments(camera.name, { ...deps, clock: deps.options.clock })
   }
@@ -159,28 +158,25 @@ export class CameraRecorder {
     }
   }
 
-  #reportRecording(stream: StreamInfo): void {
-    const before = this.#problem.over()
-    const size = stream.width && stream.height ? `${stream.width}x${stream.height}` : undefined
+  #reportRecording({ video, width, height, audio }: StreamInfo): void {
+    const camera = this.#camera.name
+    const over = this.#deps.problems.over(camera)
+    const before = over && { after: over.reason, tries: over.tries, since: over.since }
+    const size = width && height ? `${width}x${height}` : undefined
     this.#enter('recording')
-    this.#deps.log.info(
-      { camera: this.#camera.name, video: stream.video, size, audio: stream.audio, ...before },
-      'recording started',
-    )
+    this.#deps.log.info({ camera, video, size, audio, ...before }, 'recording started')
   }
 
   #reportEnd(end: RunEnd, delayMs: number): void {
-    const { log, options, redactor } = this.#deps
+    const { problems, options, redactor, log } = this.#deps
+    const camera = this.#camera.name
     const reason = redactor.scrub(describeEnd(end))
     this.#enter('waiting')
     this.#problemText = reason
     this.#lastEnd = { at: new Date(options.clock.now()).toISOString(), reason }
-    const news = this.#problem.failed(reason)
-    const fields = { camera: this.#camera.name, reason, nextTrySeconds: delayMs / 1000 }
-    if (news === 'new') log.warn(fields, 'not recording')
-    else if (news === 'still')
-      log.warn({ ...fields, ...this.#problem.repetition }, 'still not recording')
-    else log.debug(fields, 'not recording')
+    const nextTrySeconds = Math.round(delayMs / 100) / 10
+    log.debug({ camera, reason, nextTrySeconds }, 'recording ended')
+    problems.report(camera, reason, { camera, reason, nextTrySeconds }, 'not recording')
   }
 
   #enter(state: CameraStatus['state']): void {

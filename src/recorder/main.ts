@@ -1,4 +1,5 @@
 import { OpenFiles } from '../daemon/open-files.ts'
+import { ProblemLog } from '../daemon/problem-log.ts'
 import { runDaemon } from '../daemon/run-daemon.ts'
 import { makeFolders } from '../segments/folders.ts'
 import { CameraRecorder } from './camera-recorder.ts'
@@ -30,6 +31,7 @@ await runDaemon({
       watchdog,
       openFiles,
       redactor,
+      problems: new ProblemLog(log, clock),
       log,
     }
     const recorders = config.cameras.map((camera) => new CameraRecorder(camera, deps))

@@ -12,10 +12,8 @@ export interface Fingerprint {
   bytes: number
   /** Of the whole file, 8 hexadecimal digits. */
   crc32: string
-  /** Of the whole file, in hexadecimal. */
-  md5: string
-  /** The ETag that S3 gives it when it is uploaded in parts of ours. */
-  multipartEtag?: string
+  /** The ETag that S3 gives it: its MD5, or the MD5 of its parts' MD5s and their number. */
+  etag: string
 }
 
 /** The file was written to, cut or replaced while it was read. */
@@ -40,7 +38,7 @@ export async function fingerprint(path: string, signal: AbortSignal): Promise<Fi
 /** Whether a path still names the same file, with the same size and mtime. */
 export async function isUnchanged(
   path: string,
-  { device, inode, bytes, mtimeMs }: Omit<Fingerprint, 'crc32' | 'md5'>,
+  { device, inode, bytes, mtimeMs }: Omit<Fingerprint, 'crc32' | 'etag'>,
 ): Promise<boolean> {
   const now = await lstat(path).catch(ignoreMissing)
   return now?.dev === device && now.ino === inode && now.size === bytes && now.mtimeMs === mtimeMs
@@ -86,24 +84,18 @@ async function checksums(
   file: FileHandle,
   bytes: number,
   signal: AbortSignal,
-): Promise<{ crc32: string; md5: string; multipartEtag?: string }> {
-  const whole = createHash('md5')
-  const parts = isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : undefined
+): Promise<{ crc32: string; etag: string }> {
+  const digest = isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : createHash('md5')
   let sum = 0
   for await (const piece of readExactly(file, bytes, readBytes)) {
     signal.throwIfAborted()
     sum = crc32(piece, sum)
-    whole.update(piece)
-    parts?.update(piece)
+    digest.update(piece)
   }
-  return {
-    crc32: crcText(sum),
-    md5: whole.digest('hex'),
-    ...(parts ? { multipartEtag: parts.etag() } : {}),
-  }
+  return { crc32: crcText(sum), etag: digest.digest('hex') }
 }
 
-/** The MD5 of the parts' MD5s, with their number: the ETag of a multipart upload. */
+/** Digests as the ETag of a multipart upload does. */
 class PartDigests {
   readonly #partBytes: number
   readonly #digests: Buffer[] = []
@@ -124,9 +116,9 @@ class PartDigests {
     }
   }
 
-  etag(): string {
+  digest(encoding: 'hex'): string {
     if (this.#filled > 0) this.#close()
-    const digest = createHash('md5').update(Buffer.concat(this.#digests)).digest('hex')
+    const digest = createHash('md5').update(Buffer.concat(this.#digests)).digest(encoding)
     return `${digest}-${this.#digests.length}`
   }
 

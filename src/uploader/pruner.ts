@@ -8,7 +8,7 @@ import { segmentDay, unsuffixed, type Ledger, type LedgerLine } from './ledger.t
 import { ledgerLine, objectKey } from './object-description.ts'
 import { findPlace } from './object-place.ts'
 import { StoreError, type ObjectStore, type StoredObject } from './object-store.ts'
-import type { ProblemLog } from './problem-log.ts'
+import type { ProblemLog } from '../daemon/problem-log.ts'
 
 export interface PrunerDeps {
   store: ObjectStore

@@ -133,7 +133,7 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async #putWhole(upload: ObjectUpload, body: Readable, signal: AbortSignal): Promise<void> {
-    const { bytes, crc32: crc, md5 } = upload.content
+    const { bytes, crc32: crc, etag: md5 } = upload.content
     const isAws = this.refusesOverwrite
     const command = new PutObjectCommand({
       ...this.#headers(upload),

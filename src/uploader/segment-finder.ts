@@ -1,13 +1,14 @@
-import { watch, type FSWatcher } from 'node:fs'
-import { lstat, readdir, realpath } from 'node:fs/promises'
+import { lstat, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { watch, type FSWatcher } from 'chokidar'
 import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import { ignoreMissing, makeFolders, moveInto, type Folders } from '../segments/folders.ts'
 import { closedStableMs, isFinished } from './finished.ts'
+import { closedName } from '../segments/segment-name.ts'
 import { startMs } from './object-description.ts'
-import type { ProblemLog } from './problem-log.ts'
+import type { ProblemLog } from '../daemon/problem-log.ts'
 import type { Segment } from './upload-queue.ts'
 import { WakeCall } from './wake-call.ts'
 
@@ -41,15 +42,14 @@ interface Pending {
 const lookEveryMs = 1000
 
 /**
- * Finds the finished files of `recordings/` and `recordings/open/`. What the kernel tells of the
- * two folders are hints; a rescan is the truth. (Two watches, not one a file, as chokidar has it:
- * 10,000 waiting files would cost 70 MB and the kernel's limit of watches.)
+ * Finds the finished files of `recordings/` and `recordings/open/`. What chokidar tells of
+ * `recordings/` are hints; a rescan is the truth.
  */
 export class SegmentFinder {
   readonly #deps: FinderDeps
   readonly #pending = new Map<string, Pending>()
   readonly #saidIgnored = new Set<string>()
-  readonly #watched = new Map<string, { inode: number; watcher: FSWatcher }>()
+  #watched: { inode: number; watcher: FSWatcher } | undefined
   #hints = new Set<string>()
   readonly #hinted: WakeCall
 
@@ -60,7 +60,7 @@ export class SegmentFinder {
 
   /** Looks at a file anew, though nothing has happened to its name. */
   hint(path: string): void {
-    if (this.#pending.has(path) || this.#deps.queue.has(path)) return
+    if (this.#isKnown(path)) return
     this.#hints.add(path)
     this.#hinted.ring()
   }
@@ -85,7 +85,7 @@ export class SegmentFinder {
       const waitMs = this.#pending.size > 0 ? Math.min(lookEveryMs, untilScanMs) : untilScanMs
       await this.#hinted.sleep(waitMs, signal)
     }
-    for (const { watcher } of this.#watched.values()) watcher.close()
+    await this.#watched?.watcher.close()
   }
 
   async #rescan(): Promise<void> {
@@ -93,13 +93,12 @@ export class SegmentFinder {
     await makeFolders(folders)
     const there = new Set<string>()
     for (const folder of [folders.open, folders.recordings]) {
-      await this.#watch(folder)
       for (const name of await readdir(folder))
         if (name.endsWith('.mp4')) there.add(join(folder, name))
     }
     queue.retain((path) => there.has(path))
-    for (const path of there)
-      if (!this.#pending.has(path) && !queue.has(path)) await this.#track(path)
+    for (const path of there) if (!this.#isKnown(path)) await this.#track(path)
+    await this.#watch()
   }
 
   async #followHints(): Promise<void> {
@@ -152,14 +151,8 @@ export class SegmentFinder {
   }
 
   async #writers(files: Pending[]): Promise<(file: Pending) => boolean | undefined> {
-    const { folders, openFiles, problems } = this.#deps
-    // lsof names files as the kernel does: without links on the way.
-    const [real, realOpen] = await Promise.all(
-      [folders.recordings, folders.open].map(async (folder) => realpath(folder)),
-    )
-    const realOf = ({ path, inOpen }: Pending): string =>
-      join((inOpen ? realOpen : real) ?? '', basename(path))
-    const seen = await openFiles.at(files.map(realOf))
+    const { openFiles, problems } = this.#deps
+    const seen = await openFiles.at(files.map(({ path }) => path))
     if (openFiles.source === 'lsof') problems.over('lsof')
     else {
       const sentence =
@@ -170,36 +163,44 @@ export class SegmentFinder {
     }
     if (!seen) return () => undefined
     const written = new Set(seen.filter(({ writable }) => writable).map(({ path }) => path))
-    return (file) => written.has(realOf(file))
+    return ({ path }) => written.has(path)
   }
 
   async #deliver(pending: Pending): Promise<void> {
     const { folders, queue } = this.#deps
-    const path = pending.inOpen ? await moveInto(folders.recordings, pending.path) : pending.path
+    const path = pending.inOpen
+      ? await moveInto(folders.recordings, pending.path, closedName(basename(pending.path)))
+      : pending.path
     this.#pending.delete(pending.path)
     if (path === undefined) return
     const { bytes, mtimeMs } = pending
     queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0) })
   }
 
-  /** A folder that was replaced gets a new watch. */
-  async #watch(folder: string): Promise<void> {
-    const { ino: inode } = await lstat(folder)
-    const known = this.#watched.get(folder)
-    if (known?.inode === inode) return
-    known?.watcher.close()
-    this.#watched.delete(folder)
-    try {
-      const watcher = watch(folder, (_, name) => {
-        if (name?.endsWith('.mp4')) this.hint(join(folder, name))
-      })
-      watcher.on('error', () => this.#watched.delete(folder))
-      this.#watched.set(folder, { inode, watcher })
-      this.#deps.problems.over(folder)
-    } catch (error) {
-      const fields = { folder, reason: describeError(error) }
+  #isKnown(path: string): boolean {
+    return this.#pending.has(path) || this.#deps.queue.has(path)
+  }
+
+  /** A folder that was replaced is watched anew. */
+  async #watch(): Promise<void> {
+    const { recordings } = this.#deps.folders
+    const { ino: inode } = await lstat(recordings)
+    if (this.#watched?.inode === inode) return
+    await this.#watched?.watcher.close()
+    const watcher = watch(recordings, {
+      depth: 0,
+      ignoreInitial: true,
+      // chokidar watches each file for itself; what is known already needs no watch: a backlog of
+      // 10,000 files would cost 70 MB, and the kernel's limit of watches.
+      ignored: (path) => path !== recordings && (!path.endsWith('.mp4') || this.#isKnown(path)),
+    })
+    watcher.on('add', (path) => this.hint(path))
+    watcher.on('change', (path) => this.hint(path))
+    watcher.on('error', (error) => {
+      const reason = describeError(error)
       const sentence = 'cannot be told of new files; looking every RESCAN_SECONDS instead'
-      this.#deps.problems.report(folder, fields.reason, fields, sentence)
-    }
+      this.#deps.problems.report('watch', reason, { reason }, sentence)
+    })
+    this.#watched = { inode, watcher }
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
 import { isMultipart, StoreError, type ObjectStore, type StoreOperation } from './object-store.ts'
-import { ProblemLog } from './problem-log.ts'
+import { ProblemLog } from '../daemon/problem-log.ts'
 import { SharedBackoff, type Pass } from './store-backoff.ts'
 
 /** The store, as the status shows it. */

@@ -17,15 +17,14 @@ export async function isContent(
 }
 
 /**
- * What length and checksums say. An ETag that equals one of our MD5s is proof; one that doesn't
- * is none to the contrary: with SSE-KMS, and in lesser stores, it is no MD5 at all.
+ * What length and checksums say. An ETag that equals ours is proof; one that doesn't is none
+ * to the contrary: with SSE-KMS, and in lesser stores, it is no MD5 at all.
  */
 export function compareContent(
   object: Pick<StoredObject, 'bytes' | 'etag' | 'crc32'>,
-  content: Pick<Fingerprint, 'bytes' | 'crc32' | 'md5' | 'multipartEtag'>,
+  content: Pick<Fingerprint, 'bytes' | 'crc32' | 'etag'>,
 ): 'equal' | 'different' | 'unknown' {
   if (object.bytes !== content.bytes) return 'different'
   if (object.crc32 !== undefined) return object.crc32 === content.crc32 ? 'equal' : 'different'
-  const proofs = [content.md5, content.multipartEtag]
-  return proofs.includes(object.etag.toLowerCase()) ? 'equal' : 'unknown'
+  return object.etag.toLowerCase() === content.etag ? 'equal' : 'unknown'
 }

@@ -75,7 +75,6 @@ describe('the recorder', { concurrency: 5 }, () => {
     assertConsecutive(await countersOf(files))
     assert.deepEqual(readdirSync(join(folder, 'recordings', 'open')), [])
     assert.deepEqual(await ffmpegs(folder), [])
-    for (const file of files.slice(1)) assert.match(file, /Front_\d{8}_\d{5}[02468]\.mp4$/)
   })
 
   test('no credential shows in the arguments of a process or in the log', async (t) => {
@@ -273,7 +272,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     for (let from = 0; delays.length < 3; from = daemon.lines.length) {
       await daemon.line(/recording started/, { from })
       source.disconnectAll()
-      const line = await daemon.line(/not recording/, { from })
+      const line = await daemon.line(/recording ended/, { from })
       delays.push(Number(/nextTrySeconds=([\d.]+)/.exec(line)?.[1]))
     }
     await daemon.stop()

@@ -8,7 +8,7 @@ import { describe, test, type TestContext } from 'node:test'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
 import { systemClock } from '../../src/daemon/clock.ts'
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
-import { ProblemLog } from '../../src/uploader/problem-log.ts'
+import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import { SegmentFinder } from '../../src/uploader/segment-finder.ts'
 import type { Segment } from '../../src/uploader/upload-queue.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -125,8 +125,8 @@ describe('the finder', { concurrency: true }, () => {
     assert.deepEqual(await found(1), [join(folders.recordings, 'free.mp4')])
   })
 
-  test('a file that changed in the queue is looked at anew; folders that were removed come back', async (t) => {
-    const { folders, finder, offered, found, start } = await search(t, { rescanEveryMs: 500 })
+  test('a file that changed in the queue is looked at anew', async (t) => {
+    const { folders, finder, offered, found, start } = await search(t)
     const path = join(folders.recordings, 'a.mp4')
     await writeFile(path, 'x')
     start()
@@ -134,10 +134,15 @@ describe('the finder', { concurrency: true }, () => {
     offered.length = 0
     finder.hint(path)
     assert.deepEqual(await found(1), [path])
-    offered.length = 0
+  })
+
+  test('folders that were removed come back, and are watched', async (t) => {
+    const { folders, found, start } = await search(t, { rescanEveryMs: 500 })
+    start()
     await rename(folders.recordings, join(folders.base, 'elsewhere'))
     while (!(await readdir(folders.open).catch(() => undefined)))
       await new Promise((resolve) => setTimeout(resolve, 50))
+    const path = join(folders.recordings, 'a.mp4')
     await writeFile(path, 'y')
     assert.deepEqual(await found(1), [path])
   })

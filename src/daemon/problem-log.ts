@@ -1,10 +1,11 @@
-import type { Clock } from '../daemon/clock.ts'
-import type { Log } from '../daemon/logger.ts'
+import type { Clock } from './clock.ts'
+import type { Log } from './logger.ts'
 
-interface Problem {
+/** What went wrong again and again. */
+export interface Problem {
   reason: string
+  /** ISO 8601. */
   since: string
-  saidMs: number
   tries: number
 }
 
@@ -12,7 +13,7 @@ const summaryEveryMs = 10 * 60_000
 
 /** Says each problem once, and sums its repetitions up at most every ten minutes. */
 export class ProblemLog {
-  readonly #problems = new Map<string, Problem>()
+  readonly #problems = new Map<string, Problem & { saidMs: number }>()
   readonly #log: Log
   readonly #clock: Clock
 
@@ -37,8 +38,10 @@ export class ProblemLog {
     this.#log.warn({ ...fields, since: known.since, tries: known.tries }, `still: ${sentence}`)
   }
 
-  /** True if there was a problem. */
-  over(subject: string): boolean {
-    return this.#problems.delete(subject)
+  /** The problem that is over, if there was one. */
+  over(subject: string): Problem | undefined {
+    const known = this.#problems.get(subject)
+    this.#problems.delete(subject)
+    return known
   }
 }
