@@ -85,7 +85,7 @@ async function checksums(
   bytes: number,
   signal: AbortSignal,
 ): Promise<{ crc32: string; etag: string }> {
-  const digest = isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : createHash('md5')
+  const digest: Digest = isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : createHash('md5')
   let sum = 0
   for await (const piece of readExactly(file, bytes, readBytes)) {
     signal.throwIfAborted()
@@ -95,8 +95,13 @@ async function checksums(
   return { crc32: crcText(sum), etag: digest.digest('hex') }
 }
 
+interface Digest {
+  update(piece: Buffer): unknown
+  digest(encoding: 'hex'): string
+}
+
 /** Digests as the ETag of a multipart upload does. */
-class PartDigests {
+class PartDigests implements Digest {
   readonly #partBytes: number
   readonly #digests: Buffer[] = []
   #part = createHash('md5')

@@ -6,7 +6,7 @@ export interface Media {
   streams: MediaStream[]
 }
 
-export interface MediaStream {
+interface MediaStream {
   type: string
   codec: string
   /** Its four-character code, `avc1` or `hev1`. */
