@@ -23,6 +23,8 @@ export interface Child {
   ended: Promise<ChildEnd>
   /** Whether it ends within so many milliseconds. */
   endsWithin(ms: number): Promise<boolean>
+  /** Closes its pipes and forgets one that not even SIGKILL ends. */
+  abandon(): void
 }
 
 export interface ChildOptions {
@@ -69,6 +71,10 @@ export function startChild(command: string[], options: ChildOptions = {}): Child
     kill: (signal) => killGroup(child, signal),
     ended,
     endsWithin: async (ms) => isSettledWithin(ended, ms),
+    abandon: () => {
+      closePipes(child)
+      child.unref()
+    },
   }
 }
 
@@ -83,13 +89,15 @@ async function endOf(
       if (child.pid === undefined) resolve({ code: null, signal: null, lines })
     })
     child.once('exit', () => {
-      const timer = setTimeout(() => {
-        for (const stream of child.stdio) stream?.destroy()
-      }, pipesAtMostMs)
+      const timer = setTimeout(() => closePipes(child), pipesAtMostMs)
       child.once('close', () => clearTimeout(timer))
     })
     child.once('close', (code, signal) => resolve({ code, signal, lines }))
   })
+}
+
+function closePipes(child: ChildProcess): void {
+  for (const stream of child.stdio) stream?.destroy()
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
@@ -134,9 +142,9 @@ export async function runChild(
   if (signal?.aborted) kill()
   const inTime = await child.endsWithin(atMostMs)
   kill()
-  const end = (await child.endsWithin(inTime ? 0 : pipesAtMostMs))
-    ? await child.ended
-    : { code: null, signal: null, lines: [] }
+  const hasEnded = await child.endsWithin(inTime ? 0 : pipesAtMostMs)
+  if (!hasEnded) child.abandon()
+  const end = hasEnded ? await child.ended : { code: null, signal: null, lines: [] }
   signal?.removeEventListener('abort', kill)
   return { ...end, stdout: Buffer.concat(chunks).toString(), timedOut: !inTime }
 }

@@ -9,11 +9,19 @@ export interface Problem {
   tries: number
 }
 
+interface Known extends Problem {
+  saidMs: number
+  /** Every reason that was said since it began. */
+  said: Set<string>
+}
+
 const summaryEveryMs = 10 * 60_000
+/** Addresses and temporary names, which make the same reason look new. */
+const random = /0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/g
 
 /** Says each problem once, and sums its repetitions up at most every ten minutes. */
 export class ProblemLog {
-  readonly #problems = new Map<string, Problem & { saidMs: number }>()
+  readonly #problems = new Map<string, Known>()
   readonly #log: Log
   readonly #clock: Clock
 
@@ -22,20 +30,28 @@ export class ProblemLog {
     this.#clock = clock
   }
 
-  /** `subject` is who has the problem; a change of its reason is said at once. */
+  /** `subject` is who has the problem; a reason that it didn't have before is said at once. */
   report(subject: string, reason: string, fields: Record<string, unknown>, sentence: string): void {
-    const nowMs = this.#clock.monotonicMs()
-    const known = this.#problems.get(subject)
-    if (known?.reason !== reason) {
-      this.#log.warn(fields, sentence)
-      const since = known?.since ?? new Date(this.#clock.now()).toISOString()
-      this.#problems.set(subject, { reason, since, saidMs: nowMs, tries: 1 })
-      return
+    const saidMs = this.#clock.monotonicMs()
+    const since = new Date(this.#clock.now()).toISOString()
+    const known = this.#problems.get(subject) ?? {
+      reason,
+      since,
+      tries: 0,
+      saidMs,
+      said: new Set(),
     }
+    this.#problems.set(subject, known)
+    known.reason = reason
     known.tries += 1
-    if (nowMs - known.saidMs < summaryEveryMs) return
-    known.saidMs = nowMs
-    this.#log.warn({ ...fields, since: known.since, tries: known.tries }, `still: ${sentence}`)
+    const plain = reason.replaceAll(random, '…')
+    if (!known.said.has(plain)) {
+      known.said.add(plain)
+      this.#log.warn(fields, sentence)
+    } else if (saidMs - known.saidMs >= summaryEveryMs) {
+      known.saidMs = saidMs
+      this.#log.warn({ ...fields, since: known.since, tries: known.tries }, `still: ${sentence}`)
+    }
   }
 
   /** The problem that is over, if there was one. */

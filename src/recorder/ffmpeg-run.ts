@@ -104,7 +104,9 @@ export class FfmpegRun {
   async #insist(asked: RunEnd): Promise<void> {
     if (await this.#child.endsWithin(endAtMostMs)) return
     this.#child.kill('SIGKILL')
-    if (!(await this.#child.endsWithin(killAtMostMs))) this.#abandon(asked)
+    if (await this.#child.endsWithin(killAtMostMs)) return
+    this.#child.abandon()
+    this.#abandon(asked)
   }
 
   #readPipes(listener: RunListener): void {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import {
   access,
@@ -74,8 +75,9 @@ export async function moveInto(
     const outcome = await linkTo(source, target)
     if (outcome === 'taken') continue
     if (outcome === 'gone') return undefined
-    await unlink(source).catch(ignoreMissing)
+    // In this order: a power cut may leave both names, never none.
     await syncFolder(folder)
+    await unlink(source).catch(ignoreMissing)
     if (dirname(source) !== folder) await syncFolder(dirname(source)).catch(ignoreMissing)
     return target
   }
@@ -138,7 +140,7 @@ async function linkTo(source: string, target: string): Promise<'moved' | 'taken'
 
 /** Into another file system: a synced copy under a temporary name, then a link to that. */
 async function copyTo(source: string, target: string): Promise<'moved' | 'taken' | 'gone'> {
-  const temporary = join(dirname(target), `.${process.pid}.${basename(target)}.tmp`.slice(-255))
+  const temporary = join(dirname(target), `.moving-${randomUUID()}.tmp`)
   try {
     await copyFile(source, temporary)
     const { atime, mtime } = await lstat(source)
@@ -162,9 +164,9 @@ async function isMovedAlready(source: string, target: string): Promise<boolean> 
 }
 
 /** The CRC32 of a whole file, as S3 counts it. */
-export async function fileCrc32(path: string): Promise<number> {
+export async function fileCrc32(path: string, signal?: AbortSignal): Promise<number> {
   let sum = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
-    sum = crc32(chunk as Buffer, sum)
+  const options = { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) }
+  for await (const chunk of createReadStream(path, options)) sum = crc32(chunk as Buffer, sum)
   return sum
 }

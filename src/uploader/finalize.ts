@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, readdir, rm, stat, statfs, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasCode, ignoreMissing, replaceFile, type Folders } from '../segments/folders.ts'
-import { isFaststart, isHeaderOnly } from './mp4-boxes.ts'
+import { isDamaged, isFaststart, isHeaderOnly } from './mp4-boxes.ts'
 import { probeMedia, type Media } from './media-probe.ts'
-import { runTool, type MediaTools } from './run-tool.ts'
+import { runTool, ToolError, type MediaTools } from './run-tool.ts'
 
 /** What a finished file turned out to be. `asItIs` says why a playable one was left untouched. */
 export type Finalized =
@@ -12,10 +12,8 @@ export type Finalized =
   | { is: 'header-only' }
   | { is: 'invalid'; reason: string }
 
-/** A temporary of ours, wherever it lies. */
-const temporaryName = /^finalize-[0-9a-f-]{36}\.mp4$/
-/** What `moveInto` writes first on another file system; the source is still in its place. */
-const copyName = /\.mp4\.tmp$/
+/** Those of a remux, and of a move into another file system (whose source is still in its place). */
+const temporaryNames = /^(finalize-[0-9a-f-]{36}\.mp4|\.moving-[0-9a-f-]{36}\.tmp)$/
 /** Where temporaries go when `data/tmp` is on another file system. */
 const dotFolder = '.finalizing'
 /** Room that must be left when a remux is done. */
@@ -38,12 +36,15 @@ export async function finalize(
   }
   const media = verdict.playable
   if (await isFaststart(path)) return { is: 'playable', media }
+  if (await isDamaged(path)) return { is: 'playable', media, asItIs: 'it is damaged in the middle' }
   const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
   try {
     return await remuxInPlace({ tools, path, temporary, media }, signal)
   } catch (error) {
-    if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
-    return { is: 'playable', media, asItIs: 'no room for a copy' }
+    const isLate = error instanceof ToolError && error.timedOut
+    if (!isLate && !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
+    const asItIs = isLate ? 'FFmpeg did not end' : 'no room for a copy'
+    return { is: 'playable', media, asItIs }
   } finally {
     await rm(temporary, { force: true })
   }
@@ -53,10 +54,9 @@ export async function finalize(
 export async function removeTemporaries(folders: Folders): Promise<number> {
   const { tmp, recordings, uploaded, quarantine } = folders
   let removed = 0
-  for (const folder of [tmp, join(recordings, dotFolder), uploaded, quarantine]) {
-    const pattern = folder === uploaded || folder === quarantine ? copyName : temporaryName
+  for (const folder of [tmp, join(recordings, dotFolder), recordings, uploaded, quarantine]) {
     const names = (await readdir(folder).catch(ignoreMissing)) ?? []
-    for (const name of names.filter((entry) => pattern.test(entry))) {
+    for (const name of names.filter((entry) => temporaryNames.test(entry))) {
       await rm(join(folder, name), { force: true })
       removed += 1
     }

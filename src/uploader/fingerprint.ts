@@ -59,22 +59,6 @@ export async function* readExactly(
   }
 }
 
-/** The CRC32 of a whole file, 8 hexadecimal digits. */
-export async function crc32Of(path: string, signal: AbortSignal): Promise<string> {
-  const file = await open(path, 'r')
-  try {
-    let sum = 0
-    const { size } = await file.stat()
-    for await (const piece of readExactly(file, size, readBytes)) {
-      signal.throwIfAborted()
-      sum = crc32(piece, sum)
-    }
-    return crcText(sum)
-  } finally {
-    await file.close()
-  }
-}
-
 /** A CRC32 as our metadata and ledger write it. */
 export function crcText(sum: number): string {
   return sum.toString(16).padStart(8, '0')

@@ -11,7 +11,7 @@ import { S3ObjectStore } from './s3-object-store.ts'
 import { SegmentFinder } from './segment-finder.ts'
 import { shipSegment } from './ship-segment.ts'
 import { checkStore, StoreHealth } from './store-health.ts'
-import { AbandonedUploads } from './upload-content.ts'
+import { KeyClaims } from './object-place.ts'
 import { UploadQueue } from './upload-queue.ts'
 import { UploadStatus } from './upload-status.ts'
 
@@ -30,7 +30,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const ledger = new Ledger(folders.ledger)
   const status = new UploadStatus(folders, clock)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
-  const shipping = { ...shared, store, ledger, tools, abandoned: new AbandonedUploads() }
+  const shipping = { ...shared, store, ledger, tools, claims: new KeyClaims() }
   const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }
   const queue: UploadQueue = new UploadQueue({
     ...shared,

@@ -14,7 +14,7 @@ interface MediaStream {
   packets: number
 }
 
-export type ProbeVerdict = { playable: Media } | { invalid: string; empty: boolean }
+export type ProbeVerdict = { playable: Media } | { invalid: string }
 
 const contentIsInvalid =
   /moov atom not found|Invalid data found|End of file|Not yet implemented in FFmpeg/
@@ -38,15 +38,15 @@ export async function probeMedia(
     .replaceAll(`file:${path}`, '')
     .replace(/^[:\s]+/, '')
   if (end.code !== 0) {
-    if (contentIsInvalid.test(end.stderr)) return { invalid: said, empty: false }
-    throw new ToolError(`ffprobe ended with ${end.code}: ${said}`, false)
+    if (contentIsInvalid.test(end.stderr)) return { invalid: said }
+    throw new ToolError(`ffprobe ended with ${end.code}: ${said}`)
   }
   const media = parseProbe(end.stdout)
   const plays = media.streams.some(
     ({ type, packets }) => packets > 0 && (type === 'video' || type === 'audio'),
   )
   if (plays) return { playable: media }
-  return { invalid: 'no playable stream', empty: media.streams.every((s) => s.packets === 0) }
+  return { invalid: 'no playable stream' }
 }
 
 /** The codec of the first stream of a type, or `none`. */

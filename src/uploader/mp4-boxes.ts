@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 
 /** A top-level box of an MP4 file. */
@@ -42,9 +43,38 @@ export async function isFaststart(path: string): Promise<boolean> {
   return index >= 0 && content > index && !types.includes('moof')
 }
 
+/** What files of ours are made of; and of others' what FFmpeg leaves untouched. */
+const knownTypes = new Set(
+  'ftyp styp moov moof mdat mfra free skip wide sidx uuid meta udta emsg prft'.split(' '),
+)
+
+/**
+ * Whether a player's reader gets through all of a file. It stops at damage in the middle, and
+ * what lies behind would be lost in a remux. An end that is cut off is what a crash leaves.
+ */
+export async function isDamaged(path: string): Promise<boolean> {
+  const boxes = await readBoxes(path)
+  const last = boxes.at(-1)
+  const whole = last?.cutOff ? boxes.slice(0, -1) : boxes
+  if (!whole.every(({ type }) => knownTypes.has(type))) return true
+  if (!last?.cutOff) return false
+  const end = whole.reduce((sum, { bytes }) => sum + bytes, 0)
+  return holdsBehind(path, end + 8, 'moof')
+}
+
+async function holdsBehind(path: string, from: number, letters: string): Promise<boolean> {
+  let end = ''
+  for await (const chunk of createReadStream(path, { start: from, encoding: 'latin1' })) {
+    const text = end + String(chunk)
+    if (text.includes(letters)) return true
+    end = text.slice(-letters.length)
+  }
+  return false
+}
+
 /** Whether a file is no more than what FFmpeg writes before the first packet. */
 export async function isHeaderOnly(path: string): Promise<boolean> {
-  const boxes = await readBoxes(path, 8)
+  const boxes = await readBoxes(path)
   const empty = new Set(['ftyp', 'moov', 'free', 'mfra', 'mdat'])
   return (
     boxes[0]?.type === 'ftyp' &&

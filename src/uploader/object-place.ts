@@ -19,30 +19,88 @@ export interface PlaceQuestion {
   key: string
   /** Asked only once something is found: it costs a read of the file. */
   content: () => Promise<Fingerprint>
-  /** Whether an object is an upload of this process that was never accepted. */
-  isAbandoned: (object: StoredObject) => boolean
+  /** What this process is writing, and for which file. */
+  claims: KeyClaims
+  path: string
   /** The store has just said that the key exists. */
   refused: boolean
 }
 
-/** Looks at `name`, `name_2`, … until one is this file, a broken upload of it, or free. */
+/** The keys that this process writes to, each for one file, so that no two files meet in one. */
+export class KeyClaims {
+  readonly #owners = new Map<string, string>()
+  readonly #begun = new Map<string, Set<string>>()
+
+  /** False if another file has it. */
+  take(key: string, path: string): boolean {
+    const owner = this.#owners.get(key)
+    if (owner === undefined) this.#owners.set(key, path)
+    return owner === undefined || owner === path
+  }
+
+  drop(key: string, path: string): void {
+    if (this.#owners.get(key) === path) this.#owners.delete(key)
+  }
+
+  dropAll(path: string): void {
+    for (const [key, owner] of this.#owners) if (owner === path) this.#owners.delete(key)
+  }
+
+  /** Remembers an upload of this file, until it is accepted: it may be replaced. True if it is the first. */
+  begin(path: string, key: string, metadata: Record<string, string>): boolean {
+    const marks = this.#begun.get(path) ?? new Set()
+    this.#begun.set(path, marks.add(mark(key, metadata)))
+    return marks.size === 1
+  }
+
+  accepted(path: string): void {
+    this.#begun.delete(path)
+  }
+
+  /** Whether an object is an upload of this file that was begun and not accepted. */
+  isAbandoned(path: string, { key, metadata }: StoredObject): boolean {
+    return this.#begun.get(path)?.has(mark(key, metadata)) ?? false
+  }
+}
+
+function mark(key: string, { size, crc32 }: Record<string, string>): string {
+  return `${size} ${crc32} ${key}`
+}
+
+/**
+ * Looks at `name`, `name_2`, … until one is this file, a broken upload of it, or free. What is
+ * broken or free is the file's alone until its claims are dropped.
+ */
 export async function findPlace(
   store: ObjectStore,
   question: PlaceQuestion,
   signal: AbortSignal,
 ): Promise<Place> {
+  const { claims, path } = question
   for (let n = 1; n <= mostKeys; n += 1) {
     const key = withSuffix(question.key, n)
-    const object = await look(store, key, question.refused, signal)
-    if (!object) return { is: 'free', key }
-    const content = await question.content()
-    if (namesContent(object, content)) {
-      const same = await isContent(store, object, content, signal)
-      return same ? { is: 'done', object } : { is: 'broken', key, etag: object.etag }
-    }
-    if (question.isAbandoned(object)) return { is: 'broken', key, etag: object.etag }
+    const isOurs = claims.take(key, path)
+    const place = await lookAt(store, key, question, signal)
+    if (place === 'other') claims.drop(key, path)
+    else if (isOurs || place.is === 'done') return place
   }
   throw new Error(`${mostKeys} keys like ${question.key} are taken`)
+}
+
+async function lookAt(
+  store: ObjectStore,
+  key: string,
+  { content: read, claims, path, refused }: PlaceQuestion,
+  signal: AbortSignal,
+): Promise<Place | 'other'> {
+  const object = await look(store, key, refused, signal)
+  if (!object) return { is: 'free', key }
+  const content = await read()
+  if (namesContent(object, content)) {
+    const same = await isContent(store, object, content, signal)
+    return same ? { is: 'done', object } : { is: 'broken', key, etag: object.etag }
+  }
+  return claims.isAbandoned(path, object) ? { is: 'broken', key, etag: object.etag } : 'other'
 }
 
 /** By its metadata, an object is (or was meant to be) this content. */

@@ -2,11 +2,11 @@ import { lstat, readdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
-import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
-import { crc32Of, fingerprint, SourceChanged, type Fingerprint } from './fingerprint.ts'
+import { fileCrc32, ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
+import { crcText, fingerprint, SourceChanged, type Fingerprint } from './fingerprint.ts'
 import { segmentDay, unsuffixed, type Ledger, type LedgerLine } from './ledger.ts'
 import { ledgerLine, objectKey } from './object-description.ts'
-import { findPlace } from './object-place.ts'
+import { findPlace, KeyClaims } from './object-place.ts'
 import { StoreError, type ObjectStore, type StoredObject } from './object-store.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 
@@ -60,7 +60,7 @@ export async function pruneOne(deps: PrunerDeps, path: string, signal: AbortSign
     const isDue = ({ uploadedAt }: LedgerLine): boolean =>
       clock.now() - Date.parse(uploadedAt) >= retentionMs
     if (lines.length > 0 && !lines.some(isDue)) return
-    const crc32 = lines.length > 0 ? await crc32Of(path, signal) : undefined
+    const crc32 = lines.length > 0 ? crcText(await fileCrc32(path, signal)) : undefined
     const proofs = lines.filter((line) => line.crc32 === crc32)
     if (proofs.length === 0) await proveOrReturn(deps, path, signal)
     else if (proofs.every(isDue)) {
@@ -110,12 +110,8 @@ async function findProof(
 ): Promise<StoredObject | undefined> {
   for (const name of namesOf(file)) {
     const key = objectKey(prefix, name, content.mtimeMs)
-    const question = {
-      key,
-      content: async () => content,
-      isAbandoned: () => false,
-      refused: true,
-    }
+    const claims = new KeyClaims()
+    const question = { key, path: name, claims, content: async () => content, refused: true }
     const place = await findPlace(store, question, signal)
     if (place.is === 'done') return place.object
   }

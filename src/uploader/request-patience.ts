@@ -16,6 +16,9 @@ interface HttpAnswer {
 
 /** What counts as movement: small enough for a slow line to move it in time. */
 const sliceBytes = 64 * 1024
+/** What a kernel may hold back of a body, and the slowest line that is waited for. */
+const sendBufferBytes = 2 * 1024 * 1024
+const slowBytesPerSecond = 128 * 1024
 
 /**
  * Makes an HTTP handler of the SDK end a request on which nothing moves for `quietMs`, be it the
@@ -45,17 +48,17 @@ export function giveUpWhenQuiet<
 
 class Attempt {
   failure: unknown
+  #ended = false
   readonly #controller = new AbortController()
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout
+  readonly #quietMs: number
   readonly #outer: AbortSignal | undefined
   readonly #onAbort = (): void => this.#controller.abort(this.#outer?.reason)
 
   constructor(outer: AbortSignal | undefined, quietMs: number) {
     this.#outer = outer
-    const quiet = Object.assign(new Error(`nothing moved for ${quietMs} ms`), {
-      name: 'TimeoutError',
-    })
-    this.#timer = setTimeout(() => this.#fail(quiet), quietMs)
+    this.#quietMs = quietMs
+    this.#timer = this.#failAfter(quietMs)
     if (outer?.aborted) this.#onAbort()
     outer?.addEventListener('abort', this.#onAbort)
   }
@@ -83,8 +86,14 @@ class Attempt {
   }
 
   end(): void {
+    this.#ended = true
     clearTimeout(this.#timer)
     this.#outer?.removeEventListener('abort', this.#onAbort)
+  }
+
+  #failAfter(ms: number): NodeJS.Timeout {
+    const quiet = new Error(`nothing moved for ${ms} ms`)
+    return setTimeout(() => this.#fail(Object.assign(quiet, { name: 'TimeoutError' })), ms)
   }
 
   #fail(error: unknown): void {
@@ -93,10 +102,16 @@ class Attempt {
   }
 
   async *#noticing(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator {
+    let bytes = 0
     for await (const slice of source) {
       this.#timer.refresh()
+      bytes += (slice as Buffer).length
       yield slice
     }
+    // The kernel has taken it all, and may still be sending for a while on a slow line.
+    const unsentMs = (Math.min(bytes, sendBufferBytes) / slowBytesPerSecond) * 1000
+    clearTimeout(this.#timer)
+    if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs + unsentMs)
   }
 }
 

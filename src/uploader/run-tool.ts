@@ -19,9 +19,12 @@ export class ToolError extends Error {
   /** Whether every file would meet it. */
   readonly machineWide: boolean
 
-  constructor(message: string, machineWide: boolean) {
+  readonly timedOut: boolean
+
+  constructor(message: string, { machineWide = false, timedOut = false } = {}) {
     super(message)
     this.machineWide = machineWide
+    this.timedOut = timedOut
   }
 }
 
@@ -44,15 +47,15 @@ export async function runTool(
   const { code, signal: killedBy, lines, stdout, timedOut } = end
   signal.throwIfAborted()
   const said = lines.join('\n')
-  if (timedOut) throw new ToolError(`${command} did not end within ${atMostMs} ms`, false)
-  if (killedBy !== null) throw new ToolError(`${command} was ended by ${killedBy}`, false)
+  if (timedOut)
+    throw new ToolError(`${command} did not end within ${atMostMs} ms`, { timedOut: true })
+  if (killedBy !== null) throw new ToolError(`${command} was ended by ${killedBy}`)
   // 126 and 127: a shell wrapper or the loader couldn't run it.
   if (code === null || code === 126 || code === 127)
-    throw new ToolError(
-      `${command} cannot be run: is FFmpeg installed, and in PATH? (${said})`,
-      true,
-    )
-  if (shortage.test(said)) throw new ToolError(`${command} failed: ${lines.at(-1)}`, false)
+    throw new ToolError(`${command} cannot be run: is FFmpeg installed, and in PATH? (${said})`, {
+      machineWide: true,
+    })
+  if (shortage.test(said)) throw new ToolError(`${command} failed: ${lines.at(-1)}`)
   return { code, stdout, stderr: said }
 }
 

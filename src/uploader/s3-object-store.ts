@@ -43,6 +43,9 @@ export interface S3Settings {
 const quietMs = 20_000
 /** Some stores copy all parts before they answer the request that joins them. */
 const joiningMs = 120_000
+/** What an object that is read back may take. */
+const readBackMs = 20_000
+const slowestReadBytesPerSecond = 128 * 1024
 /** What an aborted multipart upload is given to be cleaned up; a stopping daemon has less. */
 const abortMs = 10_000
 const abortWhenStoppingMs = 900
@@ -117,18 +120,26 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async readCrc32(key: string, signal: AbortSignal): Promise<string> {
+    let timer: NodeJS.Timeout | undefined
+    let body: Readable | undefined
+    const stop = (): void => void body?.destroy(new Error('aborted'))
     try {
       const command = new GetObjectCommand(this.#at(key))
-      const { Body } = await this.#client.send(command, { abortSignal: signal })
+      const { Body, ContentLength = 0 } = await this.#client.send(command, { abortSignal: signal })
+      body = Body as Readable
+      const late = Object.assign(new Error('the object trickles'), { name: 'TimeoutError' })
+      const atMostMs = readBackMs + (ContentLength / slowestReadBytesPerSecond) * 1000
+      timer = setTimeout(() => body?.destroy(late), atMostMs)
+      signal.addEventListener('abort', stop)
       let sum = 0
-      for await (const piece of Body as Readable) {
-        signal.throwIfAborted()
-        sum = crc32(piece as Buffer, sum)
-      }
+      for await (const piece of body) sum = crc32(piece as Buffer, sum)
       return crcText(sum)
     } catch (error) {
       signal.throwIfAborted()
       throw toStoreError(error, 'read')
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
     }
   }
 
@@ -235,7 +246,10 @@ function createClient({ endpoint, region, credentials }: S3Settings, patienceMs:
   const client = new S3Client({
     region,
     expectContinueHeader: false,
-    requestHandler: { connectionTimeout: 10_000, socketTimeout: patienceMs },
+    // What is quiet is ended by giveUpWhenQuiet; this is for what it can't see.
+    requestHandler: { connectionTimeout: 10_000, socketTimeout: patienceMs + 60_000 },
+    // The SDK would warn on the console of what is an error to us anyway.
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
     ...(credentials ? { credentials } : {}),
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
     ...(endpoint

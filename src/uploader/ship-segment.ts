@@ -1,14 +1,16 @@
+import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
-import { finalize } from './finalize.ts'
+import { finalize, type Finalized } from './finalize.ts'
 import { fingerprint, isUnchanged, SourceChanged, type Fingerprint } from './fingerprint.ts'
 import { segmentDay, type Ledger } from './ledger.ts'
 import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
-import { placeFor, uploadContent, type UploadDeps } from './upload-content.ts'
+import { findPlace } from './object-place.ts'
+import { uploadContent, type UploadDeps } from './upload-content.ts'
 
 export interface ShipDeps extends UploadDeps {
   ledger: Ledger
@@ -40,15 +42,18 @@ export async function shipSegment(
     const info = await lstat(path)
     if (!info.isFile()) return { why: 'gone' }
     if (info.size > 0) return await shipFile(deps, { path, mtimeMs: info.mtimeMs, onSent }, signal)
-    await discard(deps.log, path, 'an empty file')
-    return { why: 'discarded' }
+    return await setAside(deps, { path, before: info, end: { is: 'header-only' } })
   } catch (error) {
     if (error instanceof SourceChanged) return { why: 'changed' }
     const gone = (await lstat(path).catch(ignoreMissing)) === undefined
     if (gone && !signal.aborted) return { why: 'gone' }
     throw error
+  } finally {
+    deps.claims.dropAll(path)
   }
 }
+
+type Unplayable = Exclude<Finalized, { is: 'playable' }>
 
 interface Shipment {
   path: string
@@ -63,30 +68,45 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   // As it is first: a crash may have left it uploaded in just this state.
   let asItIs: Promise<Fingerprint> | undefined
   const contentAsItIs = async (): Promise<Fingerprint> => (asItIs ??= fingerprint(path, signal))
-  let place = await placeFor(deps, { key, content: contentAsItIs, refused: false }, signal)
+  const question = { key, path, claims: deps.claims, refused: false }
+  const { store } = deps
+  let place = await findPlace(store, { ...question, content: contentAsItIs }, signal)
   if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
 
+  const before = await lstat(path)
   const finalized = await finalize(deps, path, signal)
-  if (finalized.is !== 'playable') {
-    if (finalized.is === 'invalid') await quarantine(deps, path, finalized.reason)
-    else await discard(deps.log, path, 'a header without any footage')
-    return { why: finalized.is === 'invalid' ? 'quarantined' : 'discarded' }
-  }
+  if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
   const { asItIs: reason } = finalized
   if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
   const content = await fingerprint(path, signal)
   // Its own remux keeps the mtime to the millisecond.
   if (Math.abs(content.mtimeMs - mtimeMs) >= 1) return { why: 'changed' }
   if (place.is === 'broken' || place.key !== key)
-    place = await placeFor(deps, { key, content: async () => content, refused: false }, signal)
+    place = await findPlace(store, { ...question, content: async () => content }, signal)
   const metadata = describeObject({ file, mtimeMs }, content, finalized.media)
   const object = await uploadContent(deps, { path, key, content, metadata, place, onSent }, signal)
   return object ? accept(deps, shipment, object, content) : { why: 'changed' }
 }
 
+/** Takes a file out of the queue that holds no footage, or doesn't play, unless it has changed. */
+async function setAside(
+  deps: ShipDeps,
+  { path, before, end }: { path: string; before: Stats; end: Unplayable },
+): Promise<ShipEnd> {
+  const now = await lstat(path)
+  const isSame = (['dev', 'ino', 'size', 'mtimeMs'] as const).every((f) => now[f] === before[f])
+  if (!isSame) return { why: 'changed' }
+  if (end.is === 'invalid') {
+    await quarantine(deps, path, end.reason)
+    return { why: 'quarantined' }
+  }
+  await discard(deps.log, path, before.size === 0 ? 'an empty file' : 'a header without footage')
+  return { why: 'discarded' }
+}
+
 /** The object is verified: the ledger says so, and the file moves to `uploaded/`. */
 async function accept(
-  { store, ledger, folders, log, abandoned }: ShipDeps,
+  { store, ledger, folders, log, claims }: ShipDeps,
   { path, mtimeMs }: Shipment,
   object: StoredObject,
   content: Fingerprint,
@@ -99,7 +119,7 @@ async function accept(
     (['bytes', 'crc32', 'key', 'bucket', 'endpoint'] as const).every((f) => old[f] === line[f]),
   )
   if (!known) await ledger.append(line, day)
-  abandoned.accept(object)
+  claims.accepted(path)
   const moved = await moveInto(folders.uploaded, path)
   if (!moved) return { why: 'gone' }
   log.info({ file }, 'moved to uploaded/')

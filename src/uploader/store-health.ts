@@ -80,7 +80,13 @@ export class StoreHealth {
       bucket: store.bucket,
       refusesOverwrite: store.refusesOverwrite,
       check: async (key, signal) => noting('read', store.check(key, signal)),
-      head: async (key, signal) => noting('read', store.head(key, signal)),
+      head: async (key, signal) => {
+        const object = await store.head(key, signal)
+        // A bucket that isn't there has no objects either.
+        const isNews = object !== undefined || this.#backoff.outage?.error.kind !== 'no-bucket'
+        if (isNews) this.succeeded('read')
+        return object
+      },
       put: async (upload, signal) => {
         const { content, onSent } = upload
         // In parts, what counts as sent was acknowledged: no need for others to wait for the end.

@@ -2,33 +2,16 @@ import { basename } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
 import { isUnchanged, type Fingerprint } from './fingerprint.ts'
-import { findPlace, type Place, type PlaceQuestion } from './object-place.ts'
+import { findPlace, type KeyClaims, type Place } from './object-place.ts'
 import { StoreError, type ObjectStore, type StoredObject } from './object-store.ts'
 import { isContent } from './verify.ts'
 
 /** How often a store may garble one file before that is a failure to be waited out. */
 const mostGarbled = 3
 
-/** The uploads of this process that were begun and not accepted: they may be replaced. */
-export class AbandonedUploads {
-  readonly #marks = new Set<string>()
-
-  begin(key: string, metadata: Record<string, string>): void {
-    this.#marks.add(mark(key, metadata))
-  }
-
-  accept({ key, metadata }: StoredObject): void {
-    this.#marks.delete(mark(key, metadata))
-  }
-
-  has({ key, metadata }: StoredObject): boolean {
-    return this.#marks.has(mark(key, metadata))
-  }
-}
-
 export interface UploadDeps {
   store: ObjectStore
-  abandoned: AbandonedUploads
+  claims: KeyClaims
   log: Log
   clock: Clock
 }
@@ -70,23 +53,14 @@ export async function uploadContent(
       const fields = { file: basename(path), key: place.key }
       deps.log.warn(fields, 'the store does not hold what was uploaded; replacing it')
     }
-    place = await placeFor(deps, { key: goods.key, content: async () => content, refused }, signal)
+    const question = { key: goods.key, path, claims: deps.claims, refused }
+    place = await findPlace(deps.store, { ...question, content: async () => content }, signal)
   }
   throw garbledError()
 }
 
-/** Where a file belongs now; an upload that was abandoned may be replaced. */
-export async function placeFor(
-  { store, abandoned }: Pick<UploadDeps, 'store' | 'abandoned'>,
-  question: Omit<PlaceQuestion, 'isAbandoned'>,
-  signal: AbortSignal,
-): Promise<Place> {
-  const isAbandoned = (object: StoredObject): boolean => abandoned.has(object)
-  return findPlace(store, { ...question, isAbandoned }, signal)
-}
-
 async function putInto(
-  { store, abandoned, log }: UploadDeps,
+  { store, claims, log }: UploadDeps,
   { path, key: right, content, metadata, onSent }: Goods,
   place: Exclude<Place, { is: 'done' }>,
   signal: AbortSignal,
@@ -95,8 +69,9 @@ async function putInto(
   const { key } = place
   if (key !== right)
     log.warn({ file, key }, 'its key holds something else; uploading under another')
-  log.info({ file, bytes: content.bytes, key }, 'upload started')
-  abandoned.begin(key, metadata)
+  const fields = { file, bytes: content.bytes, key }
+  if (claims.begin(path, key, metadata)) log.info(fields, 'upload started')
+  else log.debug(fields, 'upload started again')
   const replaces = place.is === 'broken' ? { replaces: place.etag } : {}
   try {
     await store.put({ path, key, content, metadata, onSent, ...replaces }, signal)
@@ -121,10 +96,6 @@ function sayVerified(
     key,
   }
   log.info(fields, 'upload verified')
-}
-
-function mark(key: string, { size, crc32 }: Record<string, string>): string {
-  return `${size} ${crc32} ${key}`
 }
 
 function garbledError(): StoreError {

@@ -41,6 +41,8 @@ export interface InFlight {
 interface Waiting extends Segment {
   failures: number
   retryAtMs: number
+  /** How many files had been shipped when the whole store seemed to fail on this one. */
+  blamedStoreAfter?: number
   problem?: string
 }
 
@@ -59,6 +61,7 @@ export class UploadQueue {
   readonly #deps: QueueDeps
   readonly #waiting = new Map<string, Waiting>()
   readonly #inFlight = new Map<string, InFlight>()
+  #shipped = 0
   /** Programs that are missing, a full disk: what every file would meet. */
   readonly #machine: SharedBackoff<Error>
   readonly #changed: WakeCall
@@ -125,7 +128,7 @@ export class UploadQueue {
       try {
         if (!machine) return
         const newest = concurrency === 1 ? turn % 2 === 1 : index === 0
-        const next = this.#take(newest)
+        const next = this.#take(newest, store.trial)
         if (next) await this.#attempt(next, { store, machine }, hard)
       } finally {
         if (machine) this.#machine.leave(machine)
@@ -152,7 +155,10 @@ export class UploadQueue {
       problems.over(path)
       if (this.#machine.succeeded()) problems.over('machine')
       // What was found in the store, after an answer was lost, was written as well.
-      if (end.why === 'shipped') health.succeeded('write')
+      if (end.why === 'shipped') {
+        this.#shipped += 1
+        health.succeeded('write')
+      }
       onEnd(path, end, (clock.monotonicMs() - startedMs) / 1000)
     } catch (error) {
       this.#inFlight.delete(path)
@@ -164,7 +170,11 @@ export class UploadQueue {
 
   #failed(segment: Waiting, error: unknown, passes: { store: Pass; machine: Pass }): void {
     const { health, problems } = this.#deps
-    if (error instanceof StoreError && error.storeWide) return health.failed(error, passes.store)
+    if (error instanceof StoreError && error.storeWide && !this.#isItsOwn(segment)) {
+      segment.failures += 1
+      segment.blamedStoreAfter = this.#shipped
+      return health.failed(error, passes.store)
+    }
     const text = error instanceof StoreError ? error.message : describeError(error)
     const reason = text.replaceAll(segment.path, 'the file')
     segment.problem = reason
@@ -188,12 +198,19 @@ export class UploadQueue {
       )
   }
 
-  #take(newest: boolean): Waiting | undefined {
+  /** A file on which the store fails although it has taken others since is at fault itself. */
+  #isItsOwn({ blamedStoreAfter }: Waiting): boolean {
+    return blamedStoreAfter !== undefined && this.#shipped > blamedStoreAfter
+  }
+
+  /** In a trial, a file that has failed less often goes first: it may not be the store's fault. */
+  #take(newest: boolean, trial: boolean): Waiting | undefined {
     const nowMs = this.#deps.clock.monotonicMs()
     let best: Waiting | undefined
     for (const segment of this.#waiting.values()) {
       if (segment.retryAtMs > nowMs) continue
-      if (!best || isBefore(segment, best) !== newest) best = segment
+      const fewer = trial && best ? segment.failures - best.failures : 0
+      if (!best || fewer < 0 || (fewer === 0 && isBefore(segment, best) !== newest)) best = segment
     }
     return best
   }

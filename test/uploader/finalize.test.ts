@@ -45,6 +45,47 @@ async function program(t: TestContext, script: string): Promise<string> {
   return path
 }
 
+test('a file with damage in the middle keeps every byte: a remux would lose what is behind it', async (t) => {
+  const whole = await readFile(await fragmented())
+  const all = await mediaOf(await fragmented())
+  let at = 0
+  const headers: number[] = []
+  for (const { bytes } of await readBoxes(await fragmented())) {
+    headers.push(at)
+    at += bytes
+  }
+  assert.ok(headers.length > 6)
+  for (const header of headers.slice(3, -1))
+    for (const damage of [
+      (content: Buffer) => content.writeUInt8(content.readUInt8(header + 1) ^ 0x40, header + 1),
+      (content: Buffer) => content.fill(0, header, header + 64),
+    ]) {
+      const { folders, path } = await segment(t)
+      const content = Buffer.from(whole)
+      damage(content)
+      await writeFile(path, content)
+      const finalized = await finalize({ folders, tools }, path, never)
+      const isKept = finalized.is === 'playable' && finalized.asItIs !== undefined
+      if (isKept || finalized.is === 'invalid')
+        assert.equal((await stat(path)).size, whole.length, `damage at ${header}`)
+      else assert.deepEqual(finalized, { is: 'playable', media: all }, `damage at ${header}`)
+    }
+})
+
+test('a file that a crash cut off in its last fragment is finalized all the same', async (t) => {
+  const { folders, path } = await segment(t)
+  const { size } = await stat(path)
+  for (const cut of [4, 200, 3000]) {
+    await truncate(path, size - cut)
+    const finalized = await finalize({ folders, tools }, path, never)
+    assert.ok(
+      finalized.is === 'playable' && finalized.asItIs === undefined,
+      JSON.stringify(finalized),
+    )
+    await copyFile(await fragmented(), path)
+  }
+})
+
 test('a fragmented segment becomes playable at once, with the same packets and mtime', async (t) => {
   const { folders, path } = await segment(t)
   const [before, { mtimeMs }] = [await mediaOf(path), await stat(path)]
@@ -188,7 +229,7 @@ test('temporaries of earlier crashes are removed, and nothing else', async (t) =
   await mkdir(dot)
   const name = 'finalize-123e4567-e89b-12d3-a456-426614174000.mp4'
   for (const folder of [folders.tmp, dot]) await writeFile(join(folder, name), 'x')
-  await writeFile(join(folders.uploaded, '.77.Front_20250125_153045.mp4.tmp'), 'x')
+  await writeFile(join(folders.uploaded, '.moving-123e4567-e89b-12d3-a456-426614174000.tmp'), 'x')
   await appendFile(join(folders.tmp, 'other.mp4'), 'x')
   assert.equal(await removeTemporaries(folders), 3)
   assert.deepEqual(await readdir(folders.tmp), ['other.mp4'])

@@ -15,7 +15,7 @@ import { basename, join } from 'node:path'
 import test from 'node:test'
 import type { LedgerLine } from '../../src/uploader/ledger.ts'
 import { S3ObjectStore } from '../../src/uploader/s3-object-store.ts'
-import { AbandonedUploads } from '../../src/uploader/upload-content.ts'
+import { KeyClaims } from '../../src/uploader/object-place.ts'
 import { asAws, fragmented, never, openWorkbench, padded } from './workbench.ts'
 
 const name = 'Front_20250125_153045.mp4'
@@ -60,6 +60,29 @@ test('a segment ends up in S3 and in uploaded/, equal by hash, with everything s
   assert.deepEqual(await readdir(folders.recordings), ['open'])
   for (const said of [/upload started/, /upload verified/, /moved to uploaded/])
     assert.equal(log.count(said), 1)
+})
+
+test('two files whose names meet in one key never overwrite each other', async (t) => {
+  const { server, record, ship, ledgerText } = await openWorkbench(t, { conditional: false })
+  await ship(await record(name))
+  const second = name.replace('.mp4', '_2.mp4')
+  const paths = [await record(name), await record(second)]
+  for (const [index, path] of paths.entries()) await padded(path, 500_000 + index * 1000)
+  const contents = await Promise.all(paths.map(async (path) => sha(await readFile(path))))
+  const ends = await Promise.all(paths.map(async (path) => ship(path)))
+  assert.deepEqual(
+    ends.map(({ why }) => why),
+    ['shipped', 'shipped'],
+  )
+  const stored = [...server.objects.keys()].map(async (stem) => sha(await server.content(stem)))
+  const hashes = await Promise.all(stored)
+  assert.equal(new Set(hashes).size, 3)
+  for (const content of contents) assert.ok(hashes.includes(content))
+  const keys = (await ledgerText(day))
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as LedgerLine).key)
+  assert.equal(new Set(keys).size, 3)
 })
 
 test('on AWS the store itself guards against overwriting and damage', async (t) => {
@@ -295,7 +318,7 @@ test('uploaded as it is for want of room and killed, room again: still one objec
   await assert.rejects(bench.ship(path), /killed/)
   bench.deps.tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
   bench.deps.ledger = bench.ledger
-  bench.deps.abandoned = new AbandonedUploads()
+  bench.deps.claims = new KeyClaims()
   assert.equal((await bench.ship(path)).why, 'shipped')
   assert.deepEqual([...bench.server.objects.keys()], [key])
   assert.equal(

@@ -93,6 +93,23 @@ test('a failing store is said once, tried by one file at a time, and its return 
   await running
 })
 
+test('files on which the store fails every time do not hold up the others', async () => {
+  const poisoned = new Set(['/r/1', '/r/9'])
+  const { clock, health, queue, offer, run, stop, ended } = hold(2, async (path) => {
+    if (poisoned.has(path)) throw problem(true)
+    return { why: 'shipped', path, key: path, bytes: 1 }
+  })
+  offer(1, 2, 3, 4, 5, 6, 7, 8, 9)
+  const running = run()
+  await settled()
+  for (let seconds = 0; seconds < 60; seconds += 1) await clock.advance(1000)
+  assert.deepEqual(ended.sort(), ['/r/2', '/r/3', '/r/4', '/r/5', '/r/6', '/r/7', '/r/8'])
+  assert.equal(health.isFailing, false)
+  assert.deepEqual(queue.failed.map(({ file }) => file).sort(), ['1', '9'])
+  stop.abort()
+  await running
+})
+
 test('a file that fails by itself waits alone, and says so once for each reason', async () => {
   let reason = 'first reason'
   const { clock, log, queue, offer, run, stop, ended } = hold(2, async (path) => {
@@ -117,7 +134,7 @@ test('what every file would meet is waited out together', async () => {
   let tries = 0
   const { clock, log, offer, run, stop } = hold(2, async () => {
     tries += 1
-    throw new ToolError('ffprobe cannot be run', true)
+    throw new ToolError('ffprobe cannot be run', { machineWide: true })
   })
   offer(...Array.from({ length: 200 }, (_, n) => n))
   const running = run()

@@ -13,7 +13,7 @@ import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import type { PrunerDeps } from '../../src/uploader/pruner.ts'
 import { S3ObjectStore, type S3Settings } from '../../src/uploader/s3-object-store.ts'
 import { shipSegment, type ShipDeps, type ShipEnd } from '../../src/uploader/ship-segment.ts'
-import { AbandonedUploads } from '../../src/uploader/upload-content.ts'
+import { KeyClaims } from '../../src/uploader/object-place.ts'
 import { S3Server, type S3ServerOptions } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -115,7 +115,7 @@ export async function openWorkbench(
   const store = new S3ObjectStore({ ...settingsFor(server), ...settings })
   const ledger = new Ledger(folders.ledger)
   const common = { store, ledger, folders, prefix: 'recordings', log, clock: systemClock }
-  const deps = { ...common, tools, abandoned: new AbandonedUploads() }
+  const deps = { ...common, tools, claims: new KeyClaims() }
   const problems = new ProblemLog(log, systemClock)
   return {
     ...{ server, folders, log, store, ledger, deps },
