@@ -14,6 +14,7 @@ import {
 import { basename, join } from 'node:path'
 import test from 'node:test'
 import type { LedgerLine } from '../../src/uploader/ledger.ts'
+import type { ObjectStore } from '../../src/uploader/object-store.ts'
 import { S3ObjectStore } from '../../src/uploader/s3-object-store.ts'
 import { KeyClaims } from '../../src/uploader/object-place.ts'
 import { asAws, fragmented, never, openWorkbench, padded } from './workbench.ts'
@@ -63,13 +64,27 @@ test('a segment ends up in S3 and in uploaded/, equal by hash, with everything s
 })
 
 test('two files whose names meet in one key never overwrite each other', async (t) => {
-  const { server, record, ship, ledgerText } = await openWorkbench(t, { conditional: false })
+  const bench = await openWorkbench(t, { conditional: false })
+  const { server, record, ship, ledgerText, deps, store } = bench
   await ship(await record(name))
   const second = name.replace('.mp4', '_2.mp4')
   const paths = [await record(name), await record(second)]
   for (const [index, path] of paths.entries()) await padded(path, 500_000 + index * 1000)
   const contents = await Promise.all(paths.map(async (path) => sha(await readFile(path))))
-  const ends = await Promise.all(paths.map(async (path) => ship(path)))
+  const [first = '', other = ''] = paths
+  // The first has chosen its key before the other uploads, and uploads when the other is done.
+  let begin: () => void = () => {}
+  const firstBegins = new Promise<void>((resolve) => (begin = resolve))
+  const put = store.put.bind(store)
+  deps.store = Object.assign(store, {
+    put: async (...[upload, signal]: Parameters<ObjectStore['put']>) => {
+      if (upload.path === first) begin()
+      await (upload.path === first ? otherShipped : firstBegins)
+      return put(upload, signal)
+    },
+  })
+  const otherShipped = ship(other)
+  const ends = await Promise.all([ship(first), otherShipped])
   assert.deepEqual(
     ends.map(({ why }) => why),
     ['shipped', 'shipped'],
