@@ -10,6 +10,7 @@ export interface Problem {
 }
 
 interface Known extends Problem {
+  sentence: string
   saidMs: number
   /** Every reason that was said since it began. */
   said: Set<string>
@@ -36,13 +37,14 @@ export class ProblemLog {
     const since = new Date(this.#clock.now()).toISOString()
     const known = this.#problems.get(subject) ?? {
       reason,
+      sentence,
       since,
       tries: 0,
       saidMs,
-      said: new Set(),
+      said: new Set<string>(),
     }
     this.#problems.set(subject, known)
-    known.reason = reason
+    Object.assign(known, { reason, sentence })
     known.tries += 1
     const plain = reason.replaceAll(random, '…')
     if (!known.said.has(plain)) {
@@ -52,6 +54,14 @@ export class ProblemLog {
       known.saidMs = saidMs
       this.#log.warn({ ...fields, since: known.since, tries: known.tries }, `still: ${sentence}`)
     }
+  }
+
+  /** What is wrong now, by subject. */
+  get open(): { subject: string; text: string }[] {
+    return [...this.#problems].map(([subject, { sentence, reason }]) => ({
+      subject,
+      text: `${sentence}: ${reason}`,
+    }))
   }
 
   /** The problem that is over, if there was one. */

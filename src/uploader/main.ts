@@ -28,7 +28,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const health = new StoreHealth(shared, () => queue.waiting.length)
   const store = health.watch(new S3ObjectStore(config.store))
   const ledger = new Ledger(folders.ledger)
-  const status = new UploadStatus(folders, clock)
+  const status = new UploadStatus(folders, shared.problems, clock)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
   const shipping = { ...shared, store, ledger, tools, claims: new KeyClaims() }
   const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }

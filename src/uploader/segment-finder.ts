@@ -1,10 +1,10 @@
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, mkdir, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { watch, type FSWatcher } from 'chokidar'
 import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
-import { ignoreMissing, makeFolders, moveInto, type Folders } from '../segments/folders.ts'
+import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
 import { closedStableMs, isFinished } from './finished.ts'
 import { closedName } from '../segments/segment-name.ts'
 import { startMs } from './object-description.ts'
@@ -90,7 +90,7 @@ export class SegmentFinder {
 
   async #rescan(): Promise<void> {
     const { folders, queue } = this.#deps
-    await makeFolders(folders)
+    await mkdir(folders.open, { recursive: true })
     const there = new Set<string>()
     for (const folder of [folders.open, folders.recordings]) {
       for (const name of await readdir(folder))
@@ -110,7 +110,7 @@ export class SegmentFinder {
   async #track(path: string): Promise<void> {
     const { folders, clock, log } = this.#deps
     const info = await lstat(path).catch(ignoreMissing)
-    if (!info) return
+    if (!info) return this.#sayIfUnreadable(path)
     if (!info.isFile()) {
       if (!this.#saidIgnored.has(path)) log.debug({ file: basename(path) }, 'not a file; ignored')
       this.#saidIgnored.add(path)
@@ -124,6 +124,13 @@ export class SegmentFinder {
       inode: info.ino,
       unchangedSinceMs: clock.monotonicMs(),
     })
+  }
+
+  /** Node.js can't open a file whose name it could not decode. */
+  #sayIfUnreadable(path: string): void {
+    if (!path.includes('\uFFFD')) return
+    const reason = `${basename(path)} is not named in UTF-8: rename it`
+    this.#deps.problems.report('names', reason, { reason }, 'a file cannot be shipped')
   }
 
   async #lookAtPending(): Promise<void> {

@@ -1,5 +1,6 @@
 import { readdir, statfs } from 'node:fs/promises'
 import type { Clock } from '../daemon/clock.ts'
+import type { ProblemLog } from '../daemon/problem-log.ts'
 import type { Folders } from '../segments/folders.ts'
 import type { StoreHealth, StoreState } from './store-health.ts'
 import type { InFlight, UploadQueue } from './upload-queue.ts'
@@ -14,6 +15,8 @@ export interface UploaderStatus extends Record<string, unknown> {
   inFlight: InFlight[]
   /** Files whose upload failed for a reason of their own, and is tried again. */
   failed: { file: string; problem: string }[]
+  /** What is wrong beside the store and single files. */
+  problems: string[]
   lastUpload?: UploadDone
   /** Since the start of the process. */
   uploaded: { count: number; bytes: number }
@@ -37,13 +40,15 @@ const mostFailed = 20
 /** Knows how the uploader is, and how much it has done. */
 export class UploadStatus {
   readonly #folders: Folders
+  readonly #problems: ProblemLog
   readonly #clock: Clock
   #uploaded = { count: 0, bytes: 0 }
   #lastUpload: UploadDone | undefined
   #disk = { quarantine: 0, freeBytes: 0 }
 
-  constructor(folders: Folders, clock: Clock) {
+  constructor(folders: Folders, problems: ProblemLog, clock: Clock) {
     this.#folders = folders
+    this.#problems = problems
     this.#clock = clock
   }
 
@@ -79,6 +84,10 @@ export class UploadStatus {
       ...(waiting.length > 0 ? { oldestWaiting: new Date(oldestMs).toISOString() } : {}),
       inFlight: queue.inFlight,
       failed: queue.failed.slice(0, mostFailed),
+      // What is wrong with a file is told under its path.
+      problems: this.#problems.open
+        .filter(({ subject }) => !subject.startsWith('/'))
+        .map(({ text }) => text),
       ...(this.#lastUpload ? { lastUpload: this.#lastUpload } : {}),
       uploaded: this.#uploaded,
       ...this.#disk,

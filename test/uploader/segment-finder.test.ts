@@ -136,6 +136,19 @@ describe('the finder', { concurrency: true }, () => {
     assert.deepEqual(await found(1), [path])
   })
 
+  test('a name that is not UTF-8 is reported, and disturbs no other file', async (t) => {
+    const { folders, log, found, start } = await search(t)
+    const latin1 = Buffer.concat([Buffer.from(`${folders.recordings}/Caf`), Buffer.from([0xe9])])
+    await writeFile(Buffer.concat([latin1, Buffer.from('.mp4')]), 'x')
+    await writeFile(join(folders.recordings, 'a.mp4'), 'x')
+    start()
+    assert.deepEqual(await found(1), [join(folders.recordings, 'a.mp4')])
+    assert.equal(
+      log.count(/^WARNING a file cannot be shipped.*is not named in UTF-8: rename it/),
+      1,
+    )
+  })
+
   test('folders that were removed come back, and are watched', async (t) => {
     const { folders, found, start } = await search(t, { rescanEveryMs: 500 })
     start()
