@@ -17,6 +17,7 @@ refused_seconds=${KEEP_ALIVE_REFUSED_SECONDS:-60}
 refused_code=78
 longest_delay=4
 longest_report=100 # lines
+declare -A json_levels=([INFO]=30 [WARNING]=40 [ERROR]=50) # as src/daemon/logger.ts numbers them
 
 code=0         # how the daemon ended
 report=()      # what it wrote to stderr, as far as the log doesn't have it yet
@@ -60,7 +61,7 @@ main() {
 # The daemon goes on: stop.sh finds it by its lock. One so young that it has none yet is not found.
 end() {
   local child=$!
-  if [[ $(running_pid "$daemon") != "$child" ]] && grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$child/status"; then
+  if ! has_open "$child" "$run/$daemon.lock" && grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$child/status"; then
     kill -KILL "$child"
   fi
   exit 0
@@ -73,6 +74,9 @@ run_daemon() {
   local errors pid line text='' status patience
   report=()
   begin_watch
+  # What is edited in .env moves nothing until restart.sh: both daemons must work in one place.
+  [[ ! -s $run/base-dir ]] || BASE_DIR=$(known_base)
+  [[ -z ${BASE_DIR:-} ]] || export BASE_DIR
   exec {errors}< <(exec node "dist/$daemon/main.js" 2>&1 >/dev/null </dev/null 8>&- 9>&-)
   pid=$!
   while true; do
@@ -138,7 +142,7 @@ watch() {
 
 # A line that is one of the log already goes there as it is; others are gathered.
 take_line() {
-  if [[ $1 =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}\ [0-9:.]+\ \|\  ]]; then
+  if [[ $1 =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}\ [0-9:.]+\ \|\  || $1 == '{"level":'*'}' ]]; then
     append "$1"
   elif ((${#report[@]} < longest_report)) && [[ $1 == *[![:space:]^]* ]]; then
     report+=("$1")
@@ -186,10 +190,23 @@ how_it_ended() {
 
 # Writes a line of our own, in the log's form and its time zone, to the daemon's current log.
 log() {
-  local zone='' now=$EPOCHREALTIME
-  [[ ! -r $run/base-dir ]] || { read -r _ && read -r zone; } <"$run/base-dir"
+  local zone='' format='' now=$EPOCHREALTIME
+  [[ ! -r $run/base-dir ]] || { read -r _ && read -r zone && read -r format; } <"$run/base-dir"
   [[ -z $zone ]] || local -x TZ=$zone
+  if [[ $format == json ]]; then
+    append "$(printf '{"level":%d,"time":%d,"daemon":"%s","msg":"%s"}' \
+      "${json_levels[$1]}" "$((${now/[.,]/} / 1000))" "$daemon" "$(json_escaped "$2")")"
+    return
+  fi
   append "$(printf '%s.%s | %-8s | %s' "$(date -d "@${now%[.,]*}" '+%F %T')" "${now: -6:3}" "$1" "$2")"
+}
+
+# Quoted replacements are literal, whichever bash this is.
+json_escaped() {
+  local slash=\\ quote='"' text
+  text=${1//"$slash"/"$slash$slash"}
+  text=${text//"$quote"/"$slash$quote"}
+  say "${text//[[:cntrl:]]/ }"
 }
 
 append() {

@@ -69,13 +69,17 @@ all_installations() {
 # PID file is believed only while that process has the lock open: after a reboot the number may
 # belong to a stranger. Looking at /proc takes no lock, so it can't get in a starting daemon's way.
 running_pid() {
-  local pid descriptor lock=$run/$1.lock
+  local pid lock=$run/$1.lock
   [[ -e $lock ]] && read -r pid 2>/dev/null <"$run/$1.pid" && [[ $pid =~ ^[0-9]+$ ]] || return 1
-  for descriptor in /proc/"$pid"/fd/*; do
-    if [[ $descriptor -ef $lock ]]; then
-      say "$pid"
-      return 0
-    fi
+  has_open "$pid" "$lock" || return 1
+  say "$pid"
+}
+
+# Whether a process has a file open; as far as we may look into that process.
+has_open() {
+  local descriptor
+  for descriptor in /proc/"$1"/fd/*; do
+    if [[ $descriptor -ef $2 ]]; then return 0; fi
   done
   return 1
 }
@@ -124,9 +128,12 @@ is_gone() { ! is_running "$1"; }
 # One of the programs in src/cli.
 cli() { node "$project/dist/cli/$1.js" "${@:2}"; }
 
-# Where this installation's logs go, as far as its configuration was ever good.
-logs_folder() {
-  local base=$project
+# BASE_DIR as start.sh last found it, as far as the configuration was ever good.
+known_base() {
+  local base=
   if [[ -r $run/base-dir ]]; then read -r base <"$run/base-dir" || true; fi
-  say "$base/data/logs"
+  say "${base:-$project}"
 }
+
+# Where this installation's logs go.
+logs_folder() { say "$(known_base)/data/logs"; }

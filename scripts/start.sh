@@ -29,6 +29,8 @@ main() {
     say "Already running."
     show_processes
     if [[ -n $demo ]]; then show_upload; fi
+    say
+    show_edit
     exit 0
   fi
   "$project/scripts/setup.sh" --quiet
@@ -57,7 +59,9 @@ start_what_is_missing() {
     detached "$project/scripts/keep-alive.sh" "$daemon"
   done
   for daemon in "${daemons[@]}"; do
-    wait_until 5 is_running "keep-alive-$daemon" || give_up "keep-alive.sh $daemon did not start"
+    # On a full disk the PID file may be empty. (To ask for its lock any earlier would get in its way.)
+    wait_until 5 is_running "keep-alive-$daemon" || is_held "$run/keep-alive-$daemon.lock" ||
+      give_up "keep-alive.sh $daemon did not start"
   done
   exec 8>&-
 }
@@ -65,15 +69,37 @@ start_what_is_missing() {
 # In a session of its own, with nothing of ours open: a pipe or an ssh that we run in must end.
 detached() { setsid --fork "$@" </dev/null >/dev/null 2>&1 8>&-; }
 
-# Every fault at once; and keep-alive.sh and stop.sh must find the logs when .env is broken later.
+# Every fault at once.
 check_configuration() {
-  cli check-config --settings >"$run/base-dir.new" || {
+  local settings
+  settings=$(cli check-config --settings) || {
     local code=$?
-    rm -f "$run/base-dir.new"
     ((code != misconfigured_code)) || complain "Nothing was started. Mend $env_file, then run this again."
     exit "$code"
   }
-  mv "$run/base-dir.new" "$run/base-dir"
+  remember "$settings"
+}
+
+# For keep-alive.sh, which starts both daemons in this base, and finds the logs when .env is broken
+# later. What runs already stays where it is, and so does what is started beside it.
+remember() {
+  local base=${1%%$'\n'*} old daemon
+  old=$(known_base)
+  if [[ -s $run/base-dir ]]; then
+    for daemon in "${daemons[@]}"; do
+      if is_running "$daemon" || is_running "keep-alive-$daemon"; then return; fi
+    done
+    [[ $old == "$base" ]] || warn_of_files_left "$old/recordings" "$base/recordings"
+  fi
+  if { say "$1" >"$run/base-dir.new" && mv "$run/base-dir.new" "$run/base-dir"; } 2>/dev/null; then return; fi
+  rm -f "$run/base-dir.new"
+  complain "! The disk is full: the settings could not be written to $run."
+}
+
+warn_of_files_left() {
+  local files
+  files=$(find "$1" -name '*.mp4' -type f -printf . 2>/dev/null) || true
+  [[ -z $files ]] || complain "! Files that wait in $1: ${#files}. Move them to $2"
 }
 
 all_running() {
@@ -97,12 +123,28 @@ show_processes() {
 }
 
 show_next() {
-  local prefix=
-  if [[ -z $demo && $env_file != "$(real_path "$project/.env")" ]]; then prefix="ENV_FILE=$(printf %q "$env_file") "; fi
+  local prefix
+  prefix=$(prefix)
   say
   say "How it is:      $prefix./scripts/status.sh"
   say "What it does:   tail -F $(printf %q "$(logs_folder)")/{recorder,uploader}.log"
   say "Stop it:        $prefix./scripts/stop.sh"
+  show_edit
+}
+
+# The daemons have read the file at their start, and don't read it again.
+show_edit() {
+  [[ -z $demo ]] || return 0
+  if [[ $env_file -nt $run/base-dir ]]; then
+    complain "$env_file has changed since the start: $(prefix)./scripts/restart.sh"
+  else
+    say "After an edit of ${env_file##*/}: $(prefix)./scripts/restart.sh"
+  fi
+}
+
+# What to write in front of a script for this installation.
+prefix() {
+  [[ -n $demo || $env_file == "$(real_path "$project/.env")" ]] || say "ENV_FILE=$(printf %q "$env_file") "
 }
 
 explain_env_file() {

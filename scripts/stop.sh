@@ -14,20 +14,26 @@ main() {
     use_installation "$installation"
     [[ ! -d $run ]] || stop_installation
   done
-  ((ended > 0)) || say "Nothing was running."
+  ((ended > 0 || left > 0)) || say "Nothing was running."
   ((left == 0))
 }
 
 stop_installation() {
+  if [[ -e $run/start.lock && ! -w $run/start.lock ]]; then
+    left=$((left + 1))
+    complain "What was started here belongs to $(stat -c %U "$run/start.lock"): sudo ./scripts/stop.sh"
+    return
+  fi
   exec 8>>"$run/start.lock"
   flock -w 30 8 || complain "A start.sh is still at work; stopping what there is."
   # Whoever starts things again goes first.
   end_all 2 keep-alive-recorder keep-alive-uploader
   end_all 10 recorder uploader
   end_all 5 demo
-  end_orphaned_cameras
+  # No orphans: a recorder that could not be ended still has them.
+  if is_free "$run/recorder.lock"; then end_orphaned_cameras; fi
   report_what_is_left
-  rm -f "$run"/*.pid
+  forget_pids
   exec 8>&-
 }
 
@@ -37,7 +43,7 @@ end_all() {
   local -A pids=()
   shift
   for name in "$@"; do
-    pid=$(running_pid "$name") || continue
+    pid=$(running_pid "$name") || pid=$(lost_pid "$name") || continue
     pids[$name]=$pid
     kill -TERM "$pid" || continue
     # One that is suspended hears nothing.
@@ -47,21 +53,30 @@ end_all() {
   for name in "${!pids[@]}"; do
     pid=${pids[$name]}
     ended=$((ended + 1))
-    if is_gone "$name"; then
+    if are_gone "$name"; then
       [[ $name == keep-alive-* ]] || say "Stopped the $name (PID $pid) in $(seconds_since "$started") s."
       continue
     fi
     kill -KILL "$pid" || true
-    wait_until 2 is_gone "$name" || true
+    wait_until 2 are_gone "$name" || true
     say "Killed the $name (PID $pid): it had not ended within $seconds s."
   done
 }
 
+# Whether these of end_all's `pids` have let go of their locks.
 are_gone() {
   local name
   for name in "$@"; do
-    is_gone "$name" || return 1
+    ! has_open "${pids[$name]}" "$run/$name.lock" || return 1
   done
+}
+
+# Who holds a lock whose PID file says nothing (a full disk), as far as that can be seen.
+lost_pid() {
+  local pid lock=$run/$1.lock
+  is_held "$lock" || return 1
+  pid=$(holders "$lock" | sed -n 1p)
+  [[ -n $pid ]] && say "$pid"
 }
 
 # An FFmpeg ends with its recorder, but not while its camera is silent.
@@ -80,11 +95,22 @@ end_orphaned_cameras() {
 }
 
 report_what_is_left() {
-  local lock
+  local lock pids unseen=
   for lock in "$run"/*.lock; do
-    if [[ ${lock##*/} == start.lock ]] || is_free "$lock"; then continue; fi
+    if [[ ! -e $lock || ${lock##*/} == start.lock ]] || is_free "$lock"; then continue; fi
     left=$((left + 1))
-    complain "Still running: PID $(holders "$lock" | paste -sd ' '), which holds $lock."
+    pids=$(holders "$lock" | paste -sd ' ')
+    complain "Still running: ${pids:+PID $pids, }what holds $lock."
+    if [[ -z $pids ]]; then unseen=yes; fi
+  done
+  [[ -z $unseen ]] || complain "These belong to another user: sudo ./scripts/stop.sh"
+}
+
+# Those of whoever is still there must lead the next stop.sh to him.
+forget_pids() {
+  local pid_file
+  for pid_file in "$run"/*.pid; do
+    is_held "${pid_file%.pid}.lock" || rm -f "$pid_file"
   done
 }
 

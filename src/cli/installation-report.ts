@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
-import { readFile, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, readlink, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { projectRoot, type Environment } from '../daemon/environment.ts'
 import type { StatusHeader } from '../daemon/status-file.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
@@ -18,8 +18,12 @@ export interface DaemonReport<Status> {
   /** Undefined unless it runs. */
   pid: number | undefined
   keepAlivePid: number | undefined
-  /** What it last said; undefined if it said nothing yet, or has stopped in order. */
+  /** What it last said; undefined if it doesn't run or said nothing yet. */
   status: (StatusHeader & Partial<Status>) | undefined
+  /** When it last gave a sign of life: on a full disk it can do that and say nothing. */
+  seenAtMs: number | undefined
+  /** The base that it works in. */
+  base: string | undefined
 }
 
 /** Everything that status.sh tells, as read from the files that the daemons keep. */
@@ -59,11 +63,22 @@ function knownBase(runFolder: string): string {
 }
 
 async function readDaemon<Status>(runFolder: string, name: string): Promise<DaemonReport<Status>> {
+  const pid = runningPid(runFolder, name)
+  const path = join(runFolder, `${name}.status`)
+  const status = await readStatus<Status>(path)
   return {
-    pid: runningPid(runFolder, name),
+    pid,
     keepAlivePid: runningPid(runFolder, `keep-alive-${name}`),
-    status: await readStatus<Status>(join(runFolder, `${name}.status`)),
+    // What an earlier process said stays there.
+    status: pid !== undefined && status?.pid === pid ? status : undefined,
+    seenAtMs: (await stat(path).catch(() => undefined))?.mtimeMs,
+    base: await readlink(path).then(baseOf, () => undefined),
   }
+}
+
+/** `BASE_DIR/data/status/recorder.json` */
+function baseOf(statusFile: string): string {
+  return dirname(dirname(dirname(statusFile)))
 }
 
 async function readStatus<Status>(path: string): Promise<DaemonReport<Status>['status']> {

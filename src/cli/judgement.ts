@@ -20,6 +20,7 @@ const silentAfterMs = 10_000
 const startsWithinMs = 45_000
 const longestWaitMs = 60 * 60_000
 const leastFreeBytes = 1e9
+const noFreeBytes = 1e6
 
 /** Down is a daemon that doesn't work; degraded, anything else that needs somebody's attention. */
 export function judge(report: InstallationReport, nowMs: number): Judgement {
@@ -30,27 +31,45 @@ export function judge(report: InstallationReport, nowMs: number): Judgement {
     ...daemonProblems('recorder', recorder, nowMs),
     ...daemonProblems('uploader', uploader, nowMs),
   ]
+  const full = diskIsFull(report) ? [fullDiskProblem(report)] : []
   const degraded = [
     ...cameraProblems(report, nowMs),
     ...uploadProblems(report, nowMs),
-    ...(report.freeBytes !== undefined && report.freeBytes < leastFreeBytes
-      ? [`the disk is almost full: ${bytesText(report.freeBytes)} free at ${report.base}`]
-      : []),
+    ...almostFull(report),
+    ...movedProblems(report),
     ...keepAliveProblems('recorder', recorder),
     ...keepAliveProblems('uploader', uploader),
   ]
-  const problems = [...down, ...degraded]
+  // A full disk is the reason of whatever else is wrong.
+  const problems = [...full, ...down, ...degraded]
   if (down.length > 0) return { verdict: 'down', problems }
-  return { verdict: degraded.length > 0 ? 'degraded' : 'ok', problems }
+  return { verdict: problems.length > 0 ? 'degraded' : 'ok', problems }
 }
 
 /** Whether a daemon runs and says so. */
-export function isAlive({ pid, status }: DaemonReport<unknown>, nowMs: number): boolean {
-  return (
-    pid !== undefined &&
-    status?.pid === pid &&
-    nowMs - Date.parse(status.updatedAt) <= silentAfterMs
-  )
+export function isAlive(report: DaemonReport<unknown>, nowMs: number): boolean {
+  const { pid, status } = report
+  return pid !== undefined && status?.pid === pid && silentMs(report, nowMs) <= silentAfterMs
+}
+
+export function diskIsFull({ freeBytes }: InstallationReport): boolean {
+  return freeBytes !== undefined && freeBytes < noFreeBytes
+}
+
+/** What is wrong, and what to do. */
+export function fullDiskProblem({ base }: InstallationReport): string {
+  return `the disk is full: nothing can be recorded at ${base} until there is room`
+}
+
+function almostFull(report: InstallationReport): string[] {
+  const { freeBytes, base } = report
+  if (freeBytes === undefined || freeBytes >= leastFreeBytes || diskIsFull(report)) return []
+  return [`the disk is almost full: ${bytesText(freeBytes)} free at ${base}`]
+}
+
+/** The status file's own time, which is kept on a full disk, too. */
+function silentMs({ seenAtMs }: DaemonReport<unknown>, nowMs: number): number {
+  return seenAtMs === undefined ? Infinity : nowMs - seenAtMs
 }
 
 function daemonProblems(name: string, report: DaemonReport<unknown>, nowMs: number): string[] {
@@ -62,9 +81,17 @@ function daemonProblems(name: string, report: DaemonReport<unknown>, nowMs: numb
       : './scripts/start.sh'
     return [`the ${name} is not running: ${what}`]
   }
-  if (status?.pid !== pid) return [`the ${name} has only just started`]
-  const silence = durationText(nowMs - Date.parse(status.updatedAt))
+  if (status?.pid !== pid) return [`the ${name} has said nothing of itself yet`]
+  const silence = durationText(silentMs(report, nowMs))
   return [`the ${name} hangs: no sign of life for ${silence} (it is replaced after 60 s)`]
+}
+
+/** The one would ship nothing of what the other records. */
+function movedProblems({ recorder, uploader }: InstallationReport): string[] {
+  if (recorder.pid === undefined || uploader.pid === undefined) return []
+  if (!recorder.base || !uploader.base || recorder.base === uploader.base) return []
+  const places = `the recorder works in ${recorder.base}, the uploader in ${uploader.base}`
+  return [`${places}: ./scripts/restart.sh`]
 }
 
 function keepAliveProblems(name: string, report: DaemonReport<unknown>): string[] {
@@ -95,10 +122,11 @@ function cameraProblem(camera: CameraStatus, nowMs: number): string | undefined 
 function uploadProblems(report: InstallationReport, nowMs: number): string[] {
   const { uploader, base, segmentSeconds } = report
   if (!isAlive(uploader, nowMs) || !uploader.status) return []
-  const { store, failed = [], quarantine = 0 } = uploader.status
+  const { store, failed = [], problems = [], quarantine = 0 } = uploader.status
   const [first] = failed
   return [
     ...(store?.state === 'failing' ? [`S3: ${store.problem ?? 'fails'}`] : []),
+    ...problems,
     ...(first ? [`${count(failed.length, 'upload')} failed: ${first.file}: ${first.problem}`] : []),
     ...(quarantine > 0 ? [quarantineProblem(quarantine, base)] : []),
     ...overdue(uploader.status, segmentSeconds, nowMs),

@@ -1,6 +1,6 @@
 import type { StreamInfo } from '../recorder/stream-probe.ts'
-import type { InstallationReport } from './installation-report.ts'
-import { isAlive } from './judgement.ts'
+import type { DaemonReport, InstallationReport } from './installation-report.ts'
+import { diskIsFull, fullDiskProblem, isAlive } from './judgement.ts'
 import { wrap } from './units.ts'
 
 const width = 98
@@ -25,7 +25,8 @@ export function isSettled({ recorder, uploader }: InstallationReport, nowMs: num
 
 /** The table of start.sh: what each camera sends and whether S3 answers, or what to do. */
 export function startedText(report: InstallationReport, nowMs: number): string {
-  const rows = [...cameraRows(report, nowMs), storeRow(report, nowMs)]
+  const disk: Row[] = diskIsFull(report) ? [['Disk', 'FULL', fullDiskProblem(report)]] : []
+  const rows = [...disk, ...cameraRows(report, nowMs), storeRow(report, nowMs)]
   const nameWidth = Math.max(...rows.map(([name]) => name.length))
   const stateWidth = Math.max(...rows.map(([, state]) => state.length))
   const indent = nameWidth + stateWidth + 4
@@ -38,8 +39,7 @@ export function startedText(report: InstallationReport, nowMs: number): string {
 type Row = [name: string, state: string, text: string]
 
 function cameraRows({ recorder }: InstallationReport, nowMs: number): Row[] {
-  if (!isAlive(recorder, nowMs))
-    return [['Recorder', 'not up', 'it is started again and again; its log says why']]
+  if (!isAlive(recorder, nowMs)) return [['Recorder', 'not up', whyNotUp(recorder)]]
   return (recorder.status?.cameras ?? []).map(({ name, state, stream, problem }) => {
     if (state === 'recording') return [name, 'recording', stream ? streamText(stream) : '']
     const next = 'no answer yet; it goes on trying'
@@ -47,9 +47,13 @@ function cameraRows({ recorder }: InstallationReport, nowMs: number): Row[] {
   })
 }
 
+function whyNotUp({ pid }: DaemonReport<unknown>): string {
+  if (pid !== undefined) return 'it runs, but has said nothing of itself yet'
+  return 'it is started again and again; its log says why'
+}
+
 function storeRow({ uploader }: InstallationReport, nowMs: number): Row {
-  if (!isAlive(uploader, nowMs))
-    return ['Uploader', 'not up', 'it is started again and again; its log says why']
+  if (!isAlive(uploader, nowMs)) return ['Uploader', 'not up', whyNotUp(uploader)]
   const { state, problem } = uploader.status?.store ?? {}
   if (state === 'ok') return ['S3', 'ok', '']
   if (state === 'failing') return ['S3', 'NOT OK', problem ?? '']

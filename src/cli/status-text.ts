@@ -91,7 +91,8 @@ function restartText(
   nowMs: number,
 ): string {
   const why = reason === problem ? '' : `: ${reason}`
-  return `restarted ${count(restarts, 'time')}, last failure ${momentText(at, nowMs)}${why}`
+  const times = restarts === 0 ? '' : `restarted ${count(restarts, 'time')}, `
+  return `${times}last failure ${momentText(at, nowMs)}${why}`
 }
 
 function uploaderSection(report: DaemonReport<UploaderStatus>, nowMs: number): Section {

@@ -84,15 +84,23 @@ function readText(
   }
 }
 
+/** dotenv ends an unquoted value at any `#`; the original did so only at one behind a space. */
+export function isCutShort(variable: string, { variables, assignments }: Environment): boolean {
+  const value = variables[variable]?.trim()
+  const raw = assignments.findLast((assignment) => assignment.variable === variable)?.raw ?? ''
+  return value !== undefined && /^(?!['"`])[^#]*[^#\s]#/.test(raw) && raw.startsWith(`${value}#`)
+}
+
 /**
  * Checks the variables that begin with `prefix` against a schema, of names without it, whose
- * messages say what is expected of each.
+ * messages say what is expected of each. What is cut short is not judged: see readInstallation.
  */
 export function checkVariables<T>(
   schema: z.ZodType<T>,
-  { variables }: Environment,
+  environment: Environment,
   prefix = '',
 ): { value: T } | { faults: ConfigFault[] } {
+  const { variables } = environment
   const result = schema.safeParse(
     Object.fromEntries(
       Object.entries(variables)
@@ -101,15 +109,13 @@ export function checkVariables<T>(
     ),
   )
   if (result.success) return { value: result.data }
-  const faults = result.error.issues.map((issue): ConfigFault => {
+  const faults = result.error.issues.flatMap((issue): ConfigFault[] => {
     const variable = `${prefix}${String(issue.path[0])}`
+    if (isCutShort(variable, environment)) return []
     const found = variables[variable]
     const secret = /SECRET|TOKEN|ACCESS_KEY|URL|PASSWORD/.test(variable)
-    return {
-      variable,
-      expected: issue.message,
-      ...(found === undefined ? {} : { found: secret ? '***' : `"${found}"` }),
-    }
+    const shown = found === undefined ? {} : { found: secret ? '***' : `"${found}"` }
+    return [{ variable, expected: issue.message, ...shown }]
   })
   return { faults }
 }

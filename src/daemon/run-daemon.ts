@@ -17,6 +17,9 @@ import { keepStatus } from './status-file.ts'
 /** The exit code of a daemon whose configuration cannot work (EX_CONFIG of sysexits.h). */
 const refusedCode = 78
 
+/** One Ctrl-C, or one stop of systemd's, is two signals where npm passes its own on. */
+const sameRequestMs = 1000
+
 /** What every daemon needs of its configuration. */
 export interface DaemonConfig {
   log: Omit<LogOptions, 'daemon'>
@@ -77,7 +80,7 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   const publish = (next: typeof status): void => void (status = next)
   await daemon.run(
     { config, environment, log, redactor, clock, publish },
-    stopSignal(daemon.name, log),
+    stopSignal(daemon.name, log, clock),
   )
   ended.abort()
   await statusKept
@@ -109,16 +112,19 @@ function refuse(reason: string): never {
   process.exit(1)
 }
 
-/** Aborts at the first signal that asks to stop; the second ends the process at once. */
-function stopSignal(name: string, log: Log): AbortSignal {
+/** Aborts at the first signal that asks to stop; one that comes later ends the process at once. */
+function stopSignal(name: string, log: Log, clock: Clock): AbortSignal {
   const controller = new AbortController()
+  let firstMs: number | undefined
   const stop = (signal: NodeJS.Signals): void => {
-    if (controller.signal.aborted) {
+    if (firstMs === undefined) {
+      firstMs = clock.monotonicMs()
+      log.info({ signal }, `${name} stopping`)
+      controller.abort()
+    } else if (clock.monotonicMs() - firstMs > sameRequestMs) {
       log.warn({ signal }, `${name} ends at once`)
       process.exit(1)
     }
-    log.info({ signal }, `${name} stopping`)
-    controller.abort()
   }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
   return controller.signal
@@ -134,5 +140,10 @@ function logWhatNobodyExpected(log: Log): void {
   process.on('unhandledRejection', end)
   // Node's own listener prints to stderr, in a form of its own.
   process.removeAllListeners('warning')
-  process.on('warning', (warning) => log.warn({}, warning.message.replaceAll(/\s+/g, ' ')))
+  process.on('warning', ({ message }) => {
+    const text = message.replaceAll(/\s+/g, ' ')
+    // What the AWS SDK will need one day is nothing for the operator to mend.
+    if (text.includes('will require node')) log.debug({}, text)
+    else log.warn({}, text)
+  })
 }

@@ -1,4 +1,13 @@
-import { renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from './clock.ts'
 
@@ -24,7 +33,8 @@ export interface StatusFileOptions {
 
 /**
  * Replaces `<folder>/<daemon>.json` every 2 s, atomically, until the signal aborts.
- * On a full disk the old content stays but is touched, so that a full disk is not a hang.
+ * On a full disk the old content stays but is touched, so that a full disk is not a hang. The last
+ * file stays, too, for the next start: only what a running process says of itself is believed.
  */
 export async function keepStatus(
   options: StatusFileOptions,
@@ -46,15 +56,23 @@ export async function keepStatus(
     replace(path, `${options.scrub(text)}\n`, clock)
     await clock.sleep(everyMs, signal)
   }
-  rmSync(path, { force: true })
 }
 
 function linkTo(path: string, link: string): void {
   try {
+    if (targetOf(link) === path) return
     rmSync(link, { force: true })
     symlinkSync(path, link)
   } catch {
     // A full disk: the keep-alive goes without it.
+  }
+}
+
+function targetOf(link: string): string | undefined {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return undefined
   }
 }
 
@@ -66,10 +84,12 @@ function replace(path: string, text: string, clock: Clock): void {
   } catch {
     rmSync(temporary, { force: true })
     try {
+      // An empty file needs no room, and is a sign of life where there is none yet.
+      closeSync(openSync(path, 'a'))
       const now = clock.now() / 1000
       utimesSync(path, now, now)
     } catch {
-      // There is none yet: status.sh says so.
+      // Not even a name fits: status.sh says so.
     }
   }
 }

@@ -23,8 +23,6 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
     // The rest may be a password in the wrong place.
     fault: { variable, found: `${scheme ? `${scheme}://` : ''}***`, expected },
   })
-  if (isCutShort(variable, value, environment))
-    return refuse('no unquoted #, which begins a comment: write # as %23, or the value in quotes')
   if (!scheme || !(scheme in defaultPorts))
     return refuse(`a URL that begins with ${Object.keys(defaultPorts).join(', ')}; ${example}`)
 
@@ -41,7 +39,7 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
   const url = `${scheme}://${encoded}${encoded && '@'}${encodeRest(rest.slice(at + 1))}`
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (!parsed?.hostname || parsed.hostname.includes('%'))
-    return refuse(`a URL with a host; ${example}`)
+    return refuse(`a URL with a host and a port up to 65535; ${example}`)
   return {
     url,
     secrets: secretsIn(userinfo, url),
@@ -64,12 +62,6 @@ function isPasswordCut(rest: string, lastAt: number): boolean {
   const beginsWithHost = /^(\[[^\]]*\]|[^:@/?#]+)(:\d+)?[/?#]/.test(rest)
   const beginsWithPort = /^[^:@/?#[]+:\d+\//.test(rest)
   return !beginsWithHost || (beginsWithPort && /^@[^/?]+\//.test(rest.slice(lastAt)))
-}
-
-/** dotenv ends an unquoted value at any `#`; the original did so only at one behind a space. */
-function isCutShort(variable: string, value: string, { assignments }: Environment): boolean {
-  const raw = assignments.findLast((assignment) => assignment.variable === variable)?.raw ?? ''
-  return /^[^'"`][^#]*[^#\s]#/.test(raw) && raw.startsWith(`${value}#`)
 }
 
 function secretsIn(userinfo: string, url: string): string[] {

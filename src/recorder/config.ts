@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   checkVariables,
+  isCutShort,
   type Checked,
   type ConfigFault,
   type Environment,
@@ -116,7 +117,7 @@ function readCameras(environment: Environment): Cameras {
     else addCamera(result, environment, number)
   }
   result.faults.push(...collisions(result.cameras))
-  if (result.cameras.length === 0 && result.faults.length === 0)
+  if (!cameraNumbers(variables).some((number) => variables[`CAMERA_${number}_URL`]))
     result.faults.push({
       variable: 'CAMERA_1_URL',
       expected:
@@ -126,8 +127,10 @@ function readCameras(environment: Environment): Cameras {
 }
 
 function addCamera(result: Cameras, environment: Environment, number: number): void {
-  const url = readCameraUrl(`CAMERA_${number}_URL`, environment)
-  if ('fault' in url) result.faults.push(url.fault)
+  const variable = `CAMERA_${number}_URL`
+  const url = readCameraUrl(variable, environment)
+  // Of one that is cut short, readInstallation says so.
+  if ('fault' in url) result.faults.push(...(isCutShort(variable, environment) ? [] : [url.fault]))
   else {
     result.secrets.push(...url.secrets)
     result.warnings.push(...url.warnings)

@@ -15,7 +15,7 @@ await runDaemon({
     const { folders, segmentSeconds, stallAfterMs, video } = config
     await makeFolders(folders)
     const openFiles = new OpenFiles()
-    const segments = new OpenSegments(folders)
+    const segments = new OpenSegments(folders, log)
     const watchdog = new Watchdog({ openFiles, stallAfterMs, clock, log })
     const deps = {
       options: {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, rename, stat } from 'node:fs/promises'
+import { readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
 import { claimedName, closedName, parseSegmentName } from '../segments/segment-name.ts'
@@ -15,9 +16,11 @@ export interface ClosedSegment {
 /** Moves segments from `recordings/open/` to `recordings/` once nobody writes to them any more. */
 export class OpenSegments {
   readonly #folders: Folders
+  readonly #log: Log
 
-  constructor(folders: Folders) {
+  constructor(folders: Folders, log: Log) {
     this.#folders = folders
+    this.#log = log
   }
 
   /** Gives a segment that FFmpeg has just begun a name that FFmpeg can't overwrite. */
@@ -27,9 +30,14 @@ export class OpenSegments {
     return claimed
   }
 
-  /** Closes one segment; undefined if somebody else has already done so. */
+  /** Closes one segment; undefined if it is empty, and deleted, or somebody else has closed it. */
   async close(file: string): Promise<ClosedSegment | undefined> {
     const source = join(this.#folders.open, file)
+    if ((await stat(source).catch(ignoreMissing))?.size === 0) {
+      this.#log.debug({ file: closedName(file) }, 'empty segment deleted')
+      await unlink(source).catch(ignoreMissing)
+      return undefined
+    }
     const target = await moveInto(this.#folders.recordings, source, closedName(file))
     if (!target) return undefined
     const { size } = (await stat(target).catch(ignoreMissing)) ?? { size: 0 }

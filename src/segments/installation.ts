@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import {
   checkVariables,
+  isCutShort,
   projectRoot,
   type ConfigFault,
   type Environment,
@@ -49,6 +50,14 @@ export const knownVariables = [
   'TZ',
 ]
 
+/** What `.env.example` holds where nothing but one's own value can work. */
+const exampleValues: Record<string, string> = {
+  AWS_ACCESS_KEY_ID: 'your-access-key-id',
+  AWS_SECRET_ACCESS_KEY: 'your-secret-access-key',
+  S3_BUCKET_NAME: 'your-bucket',
+  CAMERA_1_URL: 'rtsp://admin:password@192.168.1.10:554/Preview_01_main',
+}
+
 const schema = z.object({
   BASE_DIR: z.string().optional(),
   LOG_LEVEL: choice(logLevels, 'INFO', (text) => text.toUpperCase()),
@@ -65,6 +74,8 @@ export function readInstallation(
     ...(environment.fault ? [environment.fault] : []),
     ...('faults' in checked ? checked.faults : []),
     ...typos.faults,
+    ...cutShort(environment),
+    ...unedited(environment),
   ]
   if ('faults' in checked || faults.length > 0) return { faults }
   const { BASE_DIR, LOG_LEVEL, LOG_FORMAT, LOG_RETENTION_DAYS } = checked.value
@@ -115,6 +126,28 @@ export function choice<const T extends string>(
     .transform((text) => normalize(text.trim()))
     .pipe(z.enum(words, `one of ${words.join(', ')}`))
     .default(standard)
+}
+
+function cutShort(environment: Environment): ConfigFault[] {
+  const names = new Set(environment.assignments.map(({ variable }) => variable))
+  return [...names]
+    .filter((variable) => isCutShort(variable, environment))
+    .map((variable) => {
+      const isUrl = /_(URL|ENDPOINT)$/.test(variable)
+      const instead = isUrl ? 'write # as %23' : 'put the value into single quotes'
+      const expected = `no unquoted #, which begins a comment: ${instead}`
+      return { variable, found: '***', expected }
+    })
+}
+
+function unedited({ variables }: Environment): ConfigFault[] {
+  return Object.entries(exampleValues)
+    .filter(([variable, value]) => variables[variable]?.trim() === value)
+    .map(([variable]) => ({
+      variable,
+      found: "still the example's value",
+      expected: 'your own',
+    }))
 }
 
 /**

@@ -21,6 +21,8 @@ export function healthyReport(): InstallationReport & {
     recorder: {
       pid: 101,
       keepAlivePid: 100,
+      seenAtMs: nowMs - 1000,
+      base: '/cam',
       status: {
         ...header,
         daemon: 'recorder',
@@ -44,6 +46,8 @@ export function healthyReport(): InstallationReport & {
     uploader: {
       pid: 201,
       keepAlivePid: 200,
+      seenAtMs: nowMs - 1000,
+      base: '/cam',
       status: {
         ...header,
         daemon: 'uploader',
@@ -53,6 +57,7 @@ export function healthyReport(): InstallationReport & {
         waitingBytes: 0,
         inFlight: [],
         failed: [],
+        problems: [],
         lastUpload: {
           file: 'Front_20250125_152000.mp4',
           key: 'recordings/2025/01/25/Front_20250125_152000.mp4',

@@ -57,6 +57,12 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     'ok',
   ],
   [
+    'what is wrong with the uploader itself is a problem',
+    (report) => onUploader(report, { problems: ['cannot look for finished segments: EIO'] }),
+    'degraded',
+    /^cannot look for finished segments: EIO$/,
+  ],
+  [
     'a file that waits for more than an hour is a problem',
     (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(7800) }),
     'degraded',
@@ -88,23 +94,40 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
   ],
   [
     'a daemon that has fallen silent is down',
-    ({ recorder }) => ({
-      recorder: { ...recorder, status: { ...recorder.status, updatedAt: ago(31) } },
-    }),
+    ({ recorder }) => ({ recorder: { ...recorder, seenAtMs: nowMs - 31_000 } }),
     'down',
     /^the recorder hangs: no sign of life for 31 s/,
+  ],
+  [
+    'a full disk, on which no status can be written, is no daemon that hangs',
+    ({ recorder }) => ({
+      freeBytes: 0,
+      recorder: { ...recorder, status: { ...recorder.status, updatedAt: ago(600) } },
+    }),
+    'degraded',
+    /^the disk is full: nothing can be recorded at \/cam until there is room$/,
+  ],
+  [
+    'a full disk comes before a daemon that can say nothing because of it',
+    ({ recorder }) => ({ freeBytes: 0, recorder: { ...recorder, status: undefined } }),
+    'down',
+    /^the disk is full/,
+  ],
+  [
+    'two daemons that work in different places are a problem',
+    ({ recorder }) => ({ recorder: { ...recorder, base: '/mnt/new' } }),
+    'degraded',
+    /^the recorder works in \/mnt\/new, the uploader in \/cam: \.\/scripts\/restart\.sh$/,
   ],
   [
     'what an earlier process said of itself is not believed',
     ({ recorder }) => ({ recorder: { ...recorder, pid: 999 } }),
     'down',
-    /^the recorder has only just started$/,
+    /^the recorder has said nothing of itself yet$/,
   ],
   [
     'a clock that stepped back makes no daemon hang',
-    ({ recorder }) => ({
-      recorder: { ...recorder, status: { ...recorder.status, updatedAt: ago(-3600) } },
-    }),
+    ({ recorder }) => ({ recorder: { ...recorder, seenAtMs: nowMs + 3_600_000 } }),
     'ok',
   ],
   [

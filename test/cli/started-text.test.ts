@@ -52,6 +52,23 @@ S3        ok
   )
 })
 
+test('a full disk is the first row', () => {
+  const recorder = { ...notUp(), pid: 2 }
+  assert.equal(
+    startedText({ ...healthyReport(), freeBytes: 0, recorder }, nowMs),
+    `Disk      FULL    the disk is full: nothing can be recorded at /cam until there is room
+Recorder  not up  it runs, but has said nothing of itself yet
+S3        ok
+`,
+  )
+})
+
 function notUp(): InstallationReport['recorder'] {
-  return { pid: undefined, keepAlivePid: 1, status: undefined }
+  return {
+    pid: undefined,
+    keepAlivePid: 1,
+    status: undefined,
+    seenAtMs: undefined,
+    base: undefined,
+  }
 }

@@ -97,8 +97,21 @@ Disk                123 GB free at /cam
   )
 })
 
+test('a camera that has failed once was not restarted yet', () => {
+  const { recorder, ...report } = healthyReport()
+  const [camera] = recorder.status.cameras ?? []
+  assert.ok(camera)
+  const failed = { ...camera, restarts: 0, lastEnd: { at: ago(5), reason: 'refused' } }
+  const status = { ...recorder.status, cameras: [failed] }
+  assert.match(
+    textOf({ ...report, recorder: { ...recorder, status } }),
+    /\n +last failure 15:30:40: refused\n/,
+  )
+})
+
 test('an installation that never ran has nothing more to tell', () => {
-  const stopped = { pid: undefined, keepAlivePid: undefined, status: undefined }
+  const unseen = { status: undefined, seenAtMs: undefined, base: undefined }
+  const stopped = { pid: undefined, keepAlivePid: undefined, ...unseen }
   const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9, segmentSeconds: 600 }
   assert.equal(
     textOf({ ...report, recorder: stopped, uploader: stopped }),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { describeFault, readEnvironment } from '../../src/daemon/environment.ts'
+import { describeFault, projectRoot, readEnvironment } from '../../src/daemon/environment.ts'
 import { readRecorderConfig, type RecorderConfig } from '../../src/recorder/config.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -117,7 +117,7 @@ const badUrls: [string, string, RegExp][] = [
   ['a / in a password that begins like a port', 'rtsp://operator:123/canary@cam/1', /%2F/],
   ['a space in the host', "'rtsp://operator:canary@cam /1'", /host/],
   ['an unknown scheme', 'ftp://operator:canary@cam/1', /rtsp/],
-  ['a port that is none', 'rtsp://operator:canary@cam:99999/1', /host/],
+  ['a port that is none', 'rtsp://operator:canary@cam:99999/1', /port up to 65535/],
 ]
 
 for (const [title, url, expected] of badUrls)
@@ -127,6 +127,33 @@ for (const [title, url, expected] of badUrls)
     assert.match(found, expected)
     assert.doesNotMatch(found, /canary|operator/)
   })
+
+test('a value that an unquoted # cuts short is one fault, whichever variable it is', async (t) => {
+  const text = `CAMERA_1_URL=rtsp://operator:canary#1@cam/1
+CAMERA_1_AUDIO=no#ne
+AWS_SECRET_ACCESS_KEY=ca#nary
+S3_PREFIX=front # where it goes
+S3_BUCKET_NAME='a#b'
+`
+  assert.deepEqual(await faults(t, text), [
+    'CAMERA_1_URL: found ***; expected no unquoted #, which begins a comment: write # as %23',
+    ...['CAMERA_1_AUDIO', 'AWS_SECRET_ACCESS_KEY'].map(
+      (variable) =>
+        `${variable}: found ***; expected no unquoted #, which begins a comment: put the value into single quotes`,
+    ),
+  ])
+})
+
+test('.env.example is refused until its own values are replaced', async (t) => {
+  const example = readFileSync(join(projectRoot, '.env.example'), 'utf8')
+  const expected = "found still the example's value; expected your own"
+  assert.deepEqual(await faults(t, example), [
+    `AWS_ACCESS_KEY_ID: ${expected}`,
+    `AWS_SECRET_ACCESS_KEY: ${expected}`,
+    `S3_BUCKET_NAME: ${expected}`,
+    `CAMERA_1_URL: ${expected}`,
+  ])
+})
 
 test('an unescaped @ in a password is encoded, with a warning', async (t) => {
   const text = 'CAMERA_1_URL=rtsp://admin:p@ss%21@cam:554/1'

@@ -295,17 +295,29 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.stop()
   })
 
-  test('a second signal ends the recorder at once, even while a silent camera holds its FFmpeg', async (t) => {
+  test('a later signal ends the recorder at once, even while a silent camera holds its FFmpeg', async (t) => {
     const source = await camera(t)
     const { daemon, folder } = await recorder(t, source.url, { STALL_SECONDS: 60 })
     await daemon.line(/recording started/)
     const [pid = 0] = await ffmpegs(folder)
     process.kill(pid, 'SIGSTOP')
-    daemon.process.kill('SIGTERM')
-    await daemon.line(/recorder stopping/)
-    daemon.process.kill('SIGTERM')
+    const started = performance.now()
+    const impatience = setInterval(() => daemon.process.kill('SIGTERM'), 200)
     assert.equal(await daemon.ended, 1)
+    clearInterval(impatience)
     process.kill(pid, 'SIGKILL')
+    const ms = performance.now() - started
+    assert.ok(ms > 1000 && ms < 3500, `ended after ${ms} ms`)
+  })
+
+  test('two signals at once, as npm and a terminal send them, end the recorder in order', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url)
+    await daemon.line(/recording started/)
+    daemon.process.kill('SIGINT')
+    daemon.process.kill('SIGTERM')
+    assert.equal(await daemon.ended, 0)
+    assert.deepEqual(readdirSync(join(folder, 'recordings', 'open')), [])
   })
 
   test('a stop takes less than eight seconds even when a camera has fallen silent', async (t) => {

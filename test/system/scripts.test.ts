@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -67,6 +67,61 @@ test('two start.sh at the same moment start one pair', async (t) => {
     'uploader/main',
   ])
     assert.equal(installation.processes().filter((line) => line.includes(name)).length, 1, name)
+})
+
+test('BASE_DIR edited while all runs moves nothing until restart.sh, which says what was left', async (t) => {
+  const { installation } = await startInstallation(t, unreachableCamera)
+  await installation.run('start.sh')
+  const old = installation.folders.base
+  const moved = `${old} moved`
+  await mkdir(moved)
+  await installation.configure({ BASE_DIR: moved })
+  const again = await installation.run('start.sh')
+  assert.match(again.output, /has changed since the start: .*\.\/scripts\/restart\.sh/)
+
+  const killed = await installation.pid('recorder')
+  process.kill(killed, 'SIGKILL')
+  await installation.replaced('recorder', killed)
+  const { recorder, uploader } = await installation.report()
+  assert.deepEqual([recorder.base, uploader.base], [old, old])
+
+  await writeFile(join(old, 'recordings', 'open', 'Front_20200101_000000.mp4'), 'left')
+  const restart = await installation.run('restart.sh')
+  assert.equal(restart.code, 0, restart.output)
+  assert.ok(
+    restart.output.includes(
+      `! Files that wait in ${old}/recordings: 1. Move them to ${moved}/recordings`,
+    ),
+    restart.output,
+  )
+  const report = await installation.report()
+  assert.deepEqual([report.recorder.base, report.uploader.base], [moved, moved])
+})
+
+test('with LOG_FORMAT=json every line is JSON, those of the keep-alive, too', async (t) => {
+  const { installation } = await startInstallation(t, { ...unreachableCamera, LOG_FORMAT: 'json' })
+  await installation.run('start.sh')
+  const killed = await installation.pid('recorder')
+  process.kill(killed, 'SIGKILL')
+  await installation.replaced('recorder', killed)
+  const lines = (await installation.log('recorder')).trim().split('\n')
+  const logged = lines.map(
+    (line) => JSON.parse(line) as { level: number; time: number; msg: string },
+  )
+  const said = logged.find(({ msg }) => msg.startsWith('recorder ended by SIGKILL'))
+  assert.equal(said?.level, 40)
+  assert.ok(Math.abs(said.time - Date.now()) < 60_000)
+})
+
+test('stop.sh ends what has lost its PID file, too', async (t) => {
+  const { installation } = await startInstallation(t, unreachableCamera)
+  await installation.run('start.sh')
+  for (const name of await readdir(installation.runFolder))
+    if (name.endsWith('.pid')) await rm(join(installation.runFolder, name))
+  const stop = await installation.run('stop.sh')
+  assert.equal(stop.code, 0, stop.output)
+  assert.match(stop.output, /Stopped the recorder \(PID \d+\).*\n.*Stopped the uploader/)
+  assert.deepEqual(installation.processes(), [])
 })
 
 test('a daemon that dies, or hangs, is running again within seconds, and its log says so', async (t) => {
