@@ -289,6 +289,19 @@ describe('the recorder', { concurrency: 5 }, () => {
     assert.doesNotMatch(daemon.lines.join('\n'), /canary/)
   })
 
+  test('with VIDEO_CODEC=h264 the picture is encoded anew, at the height asked for', async (t) => {
+    const clip = await cachedClip({ video: 'hevc', audio: 'pcma', durationSeconds: 4 })
+    const settings = { VIDEO_CODEC: 'h264', VIDEO_HEIGHT: 180, VIDEO_BITRATE: '300k' }
+    const { daemon, folder } = await recorder(t, (await camera(t, { clip })).url, settings)
+    await daemon.line(/segment finished/)
+    await daemon.line(/segment finished/, { from: daemon.lines.length })
+    await daemon.stop()
+    const entries = ['-show_entries', 'stream=codec_name,height', '-of', 'csv=p=0']
+    const [file = ''] = recordings(folder).slice(-1)
+    const streams = execFileSync('ffprobe', ['-v', 'error', ...entries, file]).toString()
+    assert.match(streams, /^h264,180\naac/)
+  })
+
   test('an unknown host gets one clear line', async (t) => {
     const { daemon } = await recorder(t, 'rtsp://camera.invalid/1')
     await daemon.line(/no such host as camera\.invalid: check CAMERA_1_URL/)
