@@ -35,6 +35,9 @@ export interface RunListener {
 const endAtMostMs = 5000
 const killAtMostMs = 2500
 
+/** Time stamps that advance at less than this share of the clock stand still. */
+const frozenRate = 0.1
+
 /** One FFmpeg child that records one camera, from its start to its end. */
 export class FfmpegRun {
   readonly camera: Camera
@@ -43,12 +46,17 @@ export class FfmpegRun {
   videoRoseMs: number
   /** Video packets so far. */
   frames = 0
+  /** The most that the camera's time stamps have outrun the clock at once. */
+  aheadMs = 0
+  /** Since when packets have come whose time stamps hardly advance. */
+  frozenSinceMs: number | undefined
   /** Whether it has gone on after a segment, which a camera that drops out at once never lets it. */
   finishedSegment = false
   readonly ended: Promise<RunEnd>
   readonly #clock: Clock
   readonly #child: Child
   readonly #streamCheck: StreamCheck
+  #footageMs = 0
   #asked: RunEnd | undefined
   #abandon: (end: RunEnd) => void = () => {}
 
@@ -88,9 +96,9 @@ export class FfmpegRun {
     this.#end({ why: 'stopped' }, 'SIGINT')
   }
 
-  /** Ends it at once: what has stalled does not listen. */
+  /** Ends it at once, for what has stalled does not listen; in order, if it still has packets to write. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, 'SIGKILL')
+    this.#end({ why: 'stalled', stall }, stall.startsWith('time stamps') ? 'SIGINT' : 'SIGKILL')
   }
 
   #end(asked: RunEnd, signal: NodeJS.Signals): void {
@@ -119,15 +127,30 @@ export class FfmpegRun {
       listener.segmentClosed(file, Number(end) - Number(start))
     })
     let frames = 0
+    let footageUs = 0
     createInterface({ input: progress }).on('line', (line) => {
       frames = Number(/^frame=\s*(\d+)/.exec(line)?.[1] ?? frames)
+      footageUs = Number(/^out_time_us=(\d+)/.exec(line)?.[1] ?? footageUs)
       // The last block, of an FFmpeg that ends, says `progress=end`.
       if (line !== 'progress=continue' || frames <= this.frames) return
       if (this.frames === 0) listener.recording()
+      this.#judgeTime(footageUs / 1000)
       this.frames = frames
       this.videoRoseMs = this.#clock.monotonicMs()
       this.finishedSegment = closed > 0
     })
+  }
+
+  /** Compares how far the footage has come, by the camera's time stamps, with the clock. */
+  #judgeTime(footageMs: number): void {
+    const elapsedMs = this.#clock.monotonicMs() - this.videoRoseMs
+    const advancedMs = footageMs - this.#footageMs
+    this.#footageMs = footageMs
+    // The first packets of a run count from wherever the camera's time stamps are.
+    if (this.frames === 0) return
+    this.aheadMs = Math.max(this.aheadMs, advancedMs - elapsedMs)
+    const isFrozen = advancedMs < elapsedMs * frozenRate
+    this.frozenSinceMs = isFrozen ? (this.frozenSinceMs ?? this.videoRoseMs) : undefined
   }
 
   /** Answers whether a line may tell why FFmpeg ends. */

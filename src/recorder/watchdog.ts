@@ -81,6 +81,8 @@ export class Watchdog {
       noOpenFileMs: files && now - watched.seenOpenMs,
       unwrittenMs: files ? now - watched.seenWrittenMs : 0,
       noVideoMs: now - run.videoRoseMs,
+      aheadMs: run.aheadMs,
+      frozenTimeMs: now - (run.frozenSinceMs ?? now),
     }
     const stall = stallVerdict(facts, this.#stallAfterMs)
     if (stall) run.stalled(stall)

@@ -302,6 +302,23 @@ describe('the recorder', { concurrency: 5 }, () => {
     assert.match(streams, /^h264,180\naac/)
   })
 
+  for (const [way, jumpMs] of [
+    ['forward', 3_600_000],
+    ['back', -3_600_000],
+  ] as const)
+    test(`time stamps that jump ${way} by an hour cost a restart, and no footage before it`, async (t) => {
+      const source = await camera(t)
+      const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+      await daemon.line(/recording started/)
+      source.timestampJumpMs(jumpMs)
+      await daemon.line(/stalled: time stamps (jumped|frozen)/, { withinMs: 60_000 })
+      await daemon.line(/recording started .*tries/)
+      await daemon.stop()
+      const [before = ''] = recordings(folder)
+      assertConsecutive(await countersOf([before]))
+      assert.ok((await countersOf([before])).length > 15 * 25)
+    })
+
   test('an unknown host gets one clear line', async (t) => {
     const { daemon } = await recorder(t, 'rtsp://camera.invalid/1')
     await daemon.line(/no such host as camera\.invalid: check CAMERA_1_URL/)

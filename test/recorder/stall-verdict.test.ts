@@ -8,6 +8,8 @@ const healthy: RunFacts = {
   noOpenFileMs: 0,
   unwrittenMs: 900,
   noVideoMs: 900,
+  aheadMs: 0,
+  frozenTimeMs: 0,
 }
 
 const cases: [string, Partial<RunFacts>, Stall | undefined][] = [
@@ -37,6 +39,9 @@ const cases: [string, Partial<RunFacts>, Stall | undefined][] = [
     { noOpenFileMs: undefined, noVideoMs: 20_000 },
     'no new video',
   ],
+  ['time stamps that jump ahead are noticed', { aheadMs: 3_600_000 }, 'time stamps jumped'],
+  ['a burst after a pause is no jump', { aheadMs: 29_000 }, undefined],
+  ['time stamps that stand still are noticed', { frozenTimeMs: 15_000 }, 'time stamps frozen'],
 ]
 
 for (const [title, facts, expected] of cases)
