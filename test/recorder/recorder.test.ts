@@ -144,6 +144,8 @@ describe('the recorder', { concurrency: 5 }, () => {
     const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
     await daemon.line(/recording started/)
     const [pid = 0] = await ffmpegs(folder)
+    const [file = ''] = readdirSync(join(folder, 'recordings', 'open'))
+    await growsTo(join(folder, 'recordings', 'open', file), 200_000)
     daemon.process.kill('SIGKILL')
     await processGone(pid)
     assert.deepEqual(await ffmpegs(folder), [])
