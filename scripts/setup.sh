@@ -9,7 +9,7 @@ tools=(ffmpeg ffprobe lsof flock setpriv)
 quiet=
 for option in "$@"; do
   case $option in
-    --test) tools+=(shellcheck) ;;
+    --test) tools+=(shellcheck faketime strace) ;;
     --quiet) quiet=yes ;;
     *)
       complain "usage: $0 [--test] [--quiet]"

@@ -1,26 +1,42 @@
 #!/usr/bin/env bash
-# test.sh: installs what is missing, then runs every check and every test, and ends with one line
-# that counts them: each check is one, and each test is one.
+# test.sh [--faults]: installs what is missing, then runs every check and every test, or with --faults
+# the long tests: minutes of silence, thousands of files, kills at every step. Ends with one line that
+# counts them: each check is one, and each test is one.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 cd "$project"
 
 passed=0
 failed=0
-code=0 # of the last run of tests
 output=$(mktemp -d)
 trap 'rm -rf "$output"' EXIT
 
 main() {
+  case "$*" in
+    '') quick ;;
+    --faults) faults ;;
+    *)
+      complain "usage: $0 [--faults]"
+      exit 64
+      ;;
+  esac
+  say "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
+quick() {
   "$project/scripts/setup.sh" --test
   check format node_modules/.bin/prettier --check --log-level warn .
   check lint node_modules/.bin/oxlint --type-aware --deny-warnings
   check types node_modules/.bin/tsc --noEmit
   check 'dead code' node_modules/.bin/knip
   check shellcheck shellcheck -x scripts/*.sh
-  run_tests
-  say "$passed passed, $failed failed"
-  ((failed == 0))
+  run_tests .test.ts 4
+}
+
+faults() {
+  "$project/scripts/setup.sh" --test
+  run_tests .faults.ts 20
 }
 
 check() {
@@ -36,50 +52,26 @@ check() {
   fi
 }
 
-# Dots while they run; then each failure in full. A file that fails beside others, on a machine that
-# is busy, is run once more, alone: what counts is how that goes, and it is said.
+# run_tests ENDING MINUTES: the test files so named, of which none may take longer. Dots while they
+# run; then each failure in full.
 run_tests() {
-  local tests again bad first=0
-  mapfile -t tests < <(find test -name '*.test.ts' | sort)
+  local tests bad code=0
+  mapfile -t tests < <(find test -name "*$1" | sort)
   unset ENV_FILE
-  run_files 2 "${tests[@]}"
-  passed=$((passed + $(count pass)))
-  bad=$(failures)
-  if ((bad > 0)); then
-    sed -n '/^✖ failing tests:/,$p' "$output/tests"
-    mapfile -t again < <(sed -n 's/^test at \([^:]*\):.*/\1/p' "$output/tests" | sort -u)
-    if ((${#again[@]} > 0)); then
-      first=$bad
-      say "Once more, alone: ${again[*]}"
-      run_files 1 "${again[@]}"
-      bad=$(failures)
-      if ((bad > 0)); then sed -n '/^✖ failing tests:/,$p' "$output/tests"; fi
-      if ((first > bad)); then passed=$((passed + first - bad)); fi
-    fi
-  fi
-  failed=$((failed + bad))
-  say "$(count skipped) skipped, $(count todo) to do; $first failed at first"
-}
-
-# run_files CONCURRENCY FILE...
-run_files() {
-  local concurrency=$1
-  shift
-  code=0
-  node --import tsx --test --test-concurrency="$concurrency" \
+  node --import tsx --test --test-concurrency=2 --test-timeout=$(($2 * 60000)) \
     --test-reporter=dot --test-reporter-destination=stdout \
     --test-reporter=spec --test-reporter-destination="$output/tests" \
-    "$@" || code=$?
-}
-
-# How many failed; a run that broke off counts nothing.
-failures() {
-  local bad=$(($(count fail) + $(count cancelled)))
+    "${tests[@]}" || code=$?
+  bad=$(($(count fail) + $(count cancelled)))
+  # A run that broke off counts nothing.
   if ((code != 0 && bad == 0)); then bad=1; fi
-  say "$bad"
+  if ((bad > 0)); then sed -n '/^✖ failing tests:/,$p' "$output/tests"; fi
+  say "$(count skipped) skipped, $(count todo) to do"
+  passed=$((passed + $(count pass)))
+  failed=$((failed + bad))
 }
 
 # A number from the summary at the end of the spec reporter's output.
 count() { sed -n "s/^ℹ $1 //p" "$output/tests" | tail -n 1 | grep . || say 0; }
 
-main
+main "$@"

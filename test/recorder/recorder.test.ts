@@ -15,6 +15,9 @@ import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
+/** Seconds, for a test that wants no segment to end of itself: none does but at midnight. */
+const oneSegment = 86_400
+
 async function camera(t: TestContext, options: Partial<CameraOptions> = {}): Promise<RtspCamera> {
   const running = await startRtspCamera({ clip: await cachedClip(), ...options })
   t.after(async () => running.close())
@@ -49,6 +52,13 @@ async function ffmpegs(folder: string): Promise<number[]> {
   return [...new Set(holders?.map(({ pid }) => pid))]
 }
 
+/** The one FFmpeg that records now, for a test that is about to signal it. */
+async function ffmpegPid(folder: string): Promise<number> {
+  const pids = await ffmpegs(folder)
+  assert.equal(pids.length, 1, `FFmpegs: ${pids.join(' ')}`)
+  return pids[0]!
+}
+
 async function countersOf(files: string[]): Promise<number[]> {
   const lists = await Promise.all(files.map(frameCounters))
   return lists.flat()
@@ -81,7 +91,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     const source = await camera(t, { user: 'operator', password: 'canary/pass#word' })
     const { daemon, folder } = await recorder(t, source.url, { LOG_LEVEL: 'DEBUG' })
     await daemon.line(/recording started/)
-    const [pid] = await ffmpegs(folder)
+    const pid = await ffmpegPid(folder)
     assert.match(readFileSync(`/proc/${pid}/cmdline`, 'utf8'), /ffmpeg/)
     for (const process of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       const file = `/proc/${process}/cmdline`
@@ -124,11 +134,10 @@ describe('the recorder', { concurrency: 5 }, () => {
 
   test('a killed FFmpeg is replaced at once, and its file plays to the last second', async (t) => {
     const source = await camera(t)
-    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: oneSegment })
     await daemon.line(/recording started/)
-    const [pid = 0] = await ffmpegs(folder)
-    const [file = ''] = readdirSync(join(folder, 'recordings', 'open'))
-    await growsTo(join(folder, 'recordings', 'open', file), 300_000)
+    const pid = await ffmpegPid(folder)
+    await openSegmentGrowsTo(folder, 300_000)
     process.kill(pid, 'SIGKILL')
     const again = await daemon.line(/recording started .*tries/)
     const died = await daemon.line(/not recording .*SIGKILL/)
@@ -141,11 +150,10 @@ describe('the recorder', { concurrency: 5 }, () => {
 
   test('an FFmpeg never outlives a recorder that is killed', async (t) => {
     const source = await camera(t)
-    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: oneSegment })
     await daemon.line(/recording started/)
-    const [pid = 0] = await ffmpegs(folder)
-    const [file = ''] = readdirSync(join(folder, 'recordings', 'open'))
-    await growsTo(join(folder, 'recordings', 'open', file), 200_000)
+    const pid = await ffmpegPid(folder)
+    await openSegmentGrowsTo(folder, 200_000)
     daemon.process.kill('SIGKILL')
     await processGone(pid)
     assert.deepEqual(await ffmpegs(folder), [])
@@ -160,10 +168,10 @@ describe('the recorder', { concurrency: 5 }, () => {
 
   test('an orphaned FFmpeg that a silent camera keeps from ending is ended by the next recorder', async (t) => {
     const source = await camera(t)
-    const settings = { SEGMENT_DURATION: 600, STALL_SECONDS: 60 }
+    const settings = { SEGMENT_DURATION: oneSegment, STALL_SECONDS: 60 }
     const { daemon, folder } = await recorder(t, source.url, settings)
     await daemon.line(/recording started/)
-    const [pid = 0] = await ffmpegs(folder)
+    const pid = await ffmpegPid(folder)
     source.faults.silent = true
     process.kill(pid, 'SIGSTOP')
     daemon.process.kill('SIGKILL')
@@ -269,7 +277,10 @@ describe('the recorder', { concurrency: 5 }, () => {
 
   test('a camera that drops out again and again is tried less and less often', async (t) => {
     const source = await camera(t)
-    const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: 600, LOG_LEVEL: 'DEBUG' })
+    const { daemon } = await recorder(t, source.url, {
+      SEGMENT_DURATION: oneSegment,
+      LOG_LEVEL: 'DEBUG',
+    })
     const delays: number[] = []
     for (let from = 0; delays.length < 3; from = daemon.lines.length) {
       await daemon.line(/recording started/, { from })
@@ -310,7 +321,7 @@ describe('the recorder', { concurrency: 5 }, () => {
   ] as const)
     test(`time stamps that jump ${way} by an hour cost a restart, and no footage before it`, async (t) => {
       const source = await camera(t)
-      const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+      const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: oneSegment })
       await daemon.line(/recording started/)
       source.timestampJumpMs(jumpMs)
       await daemon.line(/stalled: time stamps (jumped|frozen)/, { withinMs: 60_000 })
@@ -331,7 +342,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     const source = await camera(t)
     const { daemon, folder } = await recorder(t, source.url, { STALL_SECONDS: 60 })
     await daemon.line(/recording started/)
-    const [pid = 0] = await ffmpegs(folder)
+    const pid = await ffmpegPid(folder)
     process.kill(pid, 'SIGSTOP')
     const started = performance.now()
     const impatience = setInterval(() => daemon.process.kill('SIGTERM'), 200)
@@ -354,11 +365,10 @@ describe('the recorder', { concurrency: 5 }, () => {
 
   test('a stop takes less than eight seconds even when a camera has fallen silent', async (t) => {
     const source = await camera(t)
-    const settings = { STALL_SECONDS: 60, SEGMENT_DURATION: 600 }
+    const settings = { STALL_SECONDS: 60, SEGMENT_DURATION: oneSegment }
     const { daemon, folder } = await recorder(t, source.url, settings)
     await daemon.line(/recording started/)
-    const [file = ''] = readdirSync(join(folder, 'recordings', 'open'))
-    await growsTo(join(folder, 'recordings', 'open', file), 200_000)
+    await openSegmentGrowsTo(folder, 200_000)
     source.faults.silent = true
     const started = performance.now()
     assert.equal(await daemon.stop(), 0)
@@ -368,7 +378,7 @@ describe('the recorder', { concurrency: 5 }, () => {
 
   test('video that stops while the sound goes on is noticed, and the camera is recorded on its return', async (t) => {
     const source = await camera(t)
-    const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: 600 })
+    const { daemon } = await recorder(t, source.url, { SEGMENT_DURATION: oneSegment })
     await daemon.line(/recording started/)
     source.faults.videoStops = true
     await daemon.line(/stalled: no new video/, { withinMs: 40_000 })
@@ -419,8 +429,15 @@ function safeRead(file: string): string {
   }
 }
 
-async function growsTo(file: string, bytes: number): Promise<void> {
-  while ((await stat(file)).size < bytes) await new Promise((resolve) => setTimeout(resolve, 50))
+/** Waits for the segment that is being written, by whatever name it has at the moment. */
+async function openSegmentGrowsTo(folder: string, bytes: number): Promise<void> {
+  const open = join(folder, 'recordings', 'open')
+  for (;;) {
+    const [file = ''] = readdirSync(open)
+    const stats = await stat(join(open, file)).catch(() => undefined)
+    if (stats?.isFile() && stats.size >= bytes) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
 }
 
 async function processGone(pid: number): Promise<void> {

@@ -1,10 +1,19 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { promisify } from 'node:util'
 import { projectRoot, readEnvironment } from '../../src/daemon/environment.ts'
+
+let built: Promise<unknown> | undefined
+
+/** Brings `dist/` up to date, once: the daemons run from it, as they do for their users. */
+async function build(): Promise<void> {
+  built ??= promisify(execFile)(join(projectRoot, 'scripts', 'setup.sh'), ['--quiet'])
+  await built
+}
 
 /** A daemon that a test has started; what it logs is awaited, never slept for. */
 export class RunningDaemon {
@@ -14,8 +23,8 @@ export class RunningDaemon {
   #wake: () => void = () => {}
 
   constructor(daemon: 'recorder' | 'uploader', envFile: string, variables: NodeJS.ProcessEnv) {
-    const main = join(projectRoot, 'src', daemon, 'main.ts')
-    this.process = spawn(process.execPath, ['--import', 'tsx', main], {
+    const main = join(projectRoot, 'dist', daemon, 'main.js')
+    this.process = spawn(process.execPath, [main], {
       cwd: projectRoot,
       env: { ...process.env, ...variables, ENV_FILE: envFile },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -70,6 +79,7 @@ export async function startDaemon(
   folder: string,
   settings: Record<string, string | number>,
 ): Promise<RunningDaemon> {
+  await build()
   const envFile = join(folder, '.env')
   const text = Object.entries({ BASE_DIR: folder, ...settings })
     .map(([name, value]) => `${name}='${value}'\n`)
