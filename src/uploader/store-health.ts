@@ -79,6 +79,7 @@ export class StoreHealth {
       endpoint: store.endpoint,
       bucket: store.bucket,
       refusesOverwrite: store.refusesOverwrite,
+      now: () => store.now(),
       check: async (key, signal) => noting('read', store.check(key, signal)),
       head: async (key, signal) => {
         const object = await store.head(key, signal)
