@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { FaultProxy } from '../support/fault-proxy.ts'
@@ -62,10 +62,21 @@ export class FaultyStore {
     return `recordings/2025/01/25/${name}`
   }
 
+  /** Stores an object behind the uploader's back. */
+  async put(name: string, content: Buffer, etag = md5(content)): Promise<void> {
+    const path = join(this.folder, `${name}.stored`)
+    await writeFile(path, content)
+    const object = { path, bytes: content.length, etag, lastModified: new Date(), headers: {} }
+    this.server.objects.set(this.keyOf(name), object)
+  }
+
+  count(daemon: RunningDaemon, pattern: RegExp): number {
+    return daemon.lines.filter((line) => pattern.test(line)).length
+  }
+
   /** Resolves once that many files are shipped. */
   async shipped(daemon: RunningDaemon, count: number, withinMs = 60_000): Promise<void> {
-    const moved = (): number => daemon.lines.filter((line) => /moved to uploaded/.test(line)).length
-    while (moved() < count)
+    while (this.count(daemon, /moved to uploaded/) < count)
       await daemon.line(/moved to uploaded/, { from: daemon.lines.length, withinMs })
   }
 
@@ -85,6 +96,10 @@ export class FaultyStore {
     const lines = (await readFile(path, 'utf8')).trim().split('\n')
     return lines.map((line) => JSON.parse(line) as { file: string; key: string })
   }
+}
+
+function md5(content: Buffer): string {
+  return createHash('md5').update(content).digest('hex')
 }
 
 async function hashes(contents: Promise<Buffer>[]): Promise<string[]> {
