@@ -1,14 +1,14 @@
 import { withSuffix } from '../segments/segment-name.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import { StoreError, type ObjectStore, type StoredObject } from './object-store.ts'
-import { isContent } from './verify.ts'
+import { compareContent, isContent } from './verify.ts'
 
 /** Where a file belongs in the store, and what is there already. */
 export type Place =
   | { is: 'free'; key: string }
   /** An upload of ours that is not what it should be. */
   | { is: 'broken'; key: string; etag: string }
-  /** This very file, verified. */
+  /** This very content, verified, whoever has stored it. */
   | { is: 'done'; object: StoredObject }
 
 /** How many keys are looked at before something must be wrong. */
@@ -48,9 +48,10 @@ export class KeyClaims {
 
   /** Remembers an upload of this file, until it is accepted: it may be replaced. True if it is the first. */
   begin(path: string, key: string, metadata: Record<string, string>): boolean {
-    const marks = this.#begun.get(path) ?? new Set()
+    const known = this.#begun.get(path)
+    const marks = known ?? new Set()
     this.#begun.set(path, marks.add(mark(key, metadata)))
-    return marks.size === 1
+    return known === undefined
   }
 
   accepted(path: string): void {
@@ -96,6 +97,7 @@ async function lookAt(
   const object = await look(store, key, refused, signal)
   if (!object) return { is: 'free', key }
   const content = await read()
+  if (compareContent(object, content) === 'equal') return { is: 'done', object }
   if (namesContent(object, content)) {
     const same = await isContent(store, object, content, signal)
     return same ? { is: 'done', object } : { is: 'broken', key, etag: object.etag }

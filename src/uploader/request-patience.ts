@@ -11,7 +11,7 @@ interface HttpRequest {
 }
 
 interface HttpAnswer {
-  response: { headers: Record<string, string>; body?: unknown }
+  response: { body?: unknown }
 }
 
 /** What counts as movement: small enough for a slow line to move it in time. */
@@ -21,21 +21,24 @@ const sendBufferBytes = 2 * 1024 * 1024
 const slowBytesPerSecond = 128 * 1024
 
 /**
- * Makes an HTTP handler of the SDK end a request on which nothing moves for `quietMs`, be it the
- * request's body, the answer's headers, or a short answer's body. The socket's own timeout misses
- * a store that trickles. A body that can't be read ends its request too, instead of the process.
+ * Makes an HTTP handler of the SDK end a request on which nothing moves for `quietMs`, or for its
+ * own `requestTimeout`: neither its body, nor the answer's headers, nor the answer's body. The
+ * socket's own timeout misses a store that trickles. A body that can't be read ends its request
+ * too, instead of the process.
  */
 export function giveUpWhenQuiet<
   R extends HttpRequest,
-  O extends { abortSignal?: unknown },
+  O extends { abortSignal?: unknown; requestTimeout?: number },
   A extends HttpAnswer,
 >(handler: HttpHandler<R, O, A>, quietMs: number): HttpHandler<R, O, A> {
   const handle = async (request: R, options?: O): Promise<A> => {
-    const attempt = new Attempt(options?.abortSignal as AbortSignal | undefined, quietMs)
+    const { abortSignal, requestTimeout = quietMs } = options ?? {}
+    const attempt = new Attempt(abortSignal as AbortSignal | undefined, requestTimeout)
     try {
       const body = attempt.watch(request.body)
-      const patient = { ...options, abortSignal: attempt.signal } as unknown as O
-      const answer = await handler.handle({ ...request, body }, patient)
+      // The handler's own timeout would only write a warning.
+      const patient = { ...options, abortSignal: attempt.signal, requestTimeout: 0 }
+      const answer = await handler.handle({ ...request, body }, patient as unknown as O)
       attempt.answered(request, answer)
       return answer
     } catch (error) {
@@ -51,6 +54,7 @@ class Attempt {
   #ended = false
   readonly #controller = new AbortController()
   #timer: NodeJS.Timeout
+  #answer: Readable | undefined
   readonly #quietMs: number
   readonly #outer: AbortSignal | undefined
   readonly #onAbort = (): void => this.#controller.abort(this.#outer?.reason)
@@ -77,12 +81,16 @@ class Attempt {
     return watched
   }
 
-  /** The headers are there. A short answer must come whole in what time is left. */
+  /** The headers are there. What is short must come whole in what time is left. */
   answered({ method }: HttpRequest, { response }: HttpAnswer): void {
-    const { body, headers } = response
-    const short = Number(headers['content-length'] ?? Number.NaN) <= sliceBytes
-    if (method === 'HEAD' || !short || !(body instanceof Readable)) this.end()
-    else body.once('close', () => this.end())
+    const { body } = response
+    if (method === 'HEAD' || !(body instanceof Readable)) return this.end()
+    if (method === 'GET') this.#timer.refresh()
+    this.#answer = body
+    const watched = Readable.from(this.#receiving(body), { objectMode: false })
+    // Whoever reads it hears of it.
+    watched.on('error', () => {})
+    response.body = watched
   }
 
   end(): void {
@@ -98,6 +106,7 @@ class Attempt {
 
   #fail(error: unknown): void {
     this.failure ??= error
+    this.#answer?.destroy(error as Error)
     this.#controller.abort(error)
   }
 
@@ -112,6 +121,20 @@ class Attempt {
     const unsentMs = (Math.min(bytes, sendBufferBytes) / slowBytesPerSecond) * 1000
     clearTimeout(this.#timer)
     if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs + unsentMs)
+  }
+
+  async *#receiving(body: Readable): AsyncGenerator {
+    let bytes = 0
+    try {
+      for await (const piece of body) {
+        bytes += (piece as Buffer).length
+        if (bytes >= sliceBytes && !this.#ended) this.#timer.refresh()
+        bytes %= sliceBytes
+        yield piece
+      }
+    } finally {
+      this.end()
+    }
   }
 }
 

@@ -42,12 +42,10 @@ export interface S3Settings {
 }
 
 /** A healthy store moves sooner, and one that is back must be noticed within 35 s. */
-const quietMs = 20_000
+const quietMs = 15_000
 /** Some stores copy all parts before they answer the request that joins them. */
-const joiningMs = 120_000
-/** What an object that is read back may take. */
-const readBackMs = 20_000
-const slowestReadBytesPerSecond = 128 * 1024
+const slowestJoinBytesPerSecond = 32 * 1024 * 1024
+const longestJoinMs = 120_000
 /** What an aborted multipart upload is given to be cleaned up; a stopping daemon has less. */
 const abortMs = 10_000
 const abortWhenStoppingMs = 900
@@ -59,7 +57,6 @@ export class S3ObjectStore implements ObjectStore {
   readonly refusesOverwrite: boolean
   readonly #settings: S3Settings
   readonly #client: S3Client
-  readonly #joining: S3Client
   readonly #clock: StoreClock
   /** Lesser stores ignore `If-None-Match`; those that refuse it are not asked again. */
   #conditional = true
@@ -70,8 +67,7 @@ export class S3ObjectStore implements ObjectStore {
     this.endpoint = settings.endpoint ?? `https://s3.${settings.region}.amazonaws.com`
     this.refusesOverwrite = settings.endpoint === undefined
     this.#clock = new StoreClock(clock)
-    this.#client = createClient(settings, quietMs, this.#clock)
-    this.#joining = createClient(settings, joiningMs, this.#clock)
+    this.#client = createClient(settings, this.#clock)
   }
 
   now(): number | undefined {
@@ -141,26 +137,15 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async readCrc32(key: string, signal: AbortSignal): Promise<string> {
-    let timer: NodeJS.Timeout | undefined
-    let body: Readable | undefined
-    const stop = (): void => void body?.destroy(new Error('aborted'))
     try {
       const command = new GetObjectCommand(this.#at(key))
-      const { Body, ContentLength = 0 } = await this.#client.send(command, { abortSignal: signal })
-      body = Body as Readable
-      const late = Object.assign(new Error('the object trickles'), { name: 'TimeoutError' })
-      const atMostMs = readBackMs + (ContentLength / slowestReadBytesPerSecond) * 1000
-      timer = setTimeout(() => body?.destroy(late), atMostMs)
-      signal.addEventListener('abort', stop)
+      const { Body } = await this.#client.send(command, { abortSignal: signal })
       let sum = 0
-      for await (const piece of body) sum = crc32(piece as Buffer, sum)
+      for await (const piece of Body as Readable) sum = crc32(piece as Buffer, sum)
       return crcText(sum)
     } catch (error) {
       signal.throwIfAborted()
       throw toStoreError(error, 'read')
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', stop)
     }
   }
 
@@ -188,15 +173,20 @@ export class S3ObjectStore implements ObjectStore {
     })
     parts.on('httpUploadProgress', ({ loaded }) => upload.onSent(loaded ?? 0))
     await parts.done()
+    // Of an upload that was begun twice, since the first answer was lost, one is left.
+    await this.#abortLeftovers(key, signal)
   }
 
   /**
    * What lib-storage sends its requests through: an abort ends those in flight, so that the
-   * multipart upload can be aborted behind them, and on AWS the whole gets a checksum.
+   * multipart upload can be aborted behind them, a part that failed is the last that is sent, and
+   * on AWS the whole gets a checksum.
    */
   #partsClient(upload: ObjectUpload, signal: AbortSignal): S3Client {
     const isAws = this.refusesOverwrite
+    const { content } = upload
     const whole = isAws ? ({ ChecksumType: 'FULL_OBJECT' } as const) : {}
+    let failed: Error | undefined
     const send = async (command: Parameters<S3Client['send']>[0]): Promise<unknown> => {
       if (command instanceof AbortMultipartUploadCommand) return this.#abort(command, signal)
       if (command instanceof CreateMultipartUploadCommand) {
@@ -204,17 +194,40 @@ export class S3ObjectStore implements ObjectStore {
         // Not ended by an abort: nobody could clean up what has no id.
         return this.#client.send(command)
       }
-      if (!(command instanceof CompleteMultipartUploadCommand))
-        return this.#client.send(command, { abortSignal: signal })
+      if (!(command instanceof CompleteMultipartUploadCommand)) {
+        if (failed) throw failed
+        try {
+          return await this.#client.send(command, { abortSignal: signal })
+        } catch (error) {
+          failed = error as Error
+          throw error
+        }
+      }
       const sum = {
-        ChecksumCRC32: base64(upload.content.crc32),
-        MpuObjectSize: upload.content.bytes,
+        ChecksumCRC32: base64(content.crc32),
+        MpuObjectSize: content.bytes,
       }
       const condition = this.#condition(upload, isAws)
       Object.assign(command.input, isAws ? { ...whole, ...sum, ...condition } : {})
-      return this.#joining.send(command, { abortSignal: signal })
+      return this.#join(command, content.bytes, signal)
     }
     return { config: this.#client.config, send } as unknown as S3Client
+  }
+
+  /** Parts that are gone were joined by a request whose answer was lost; a look will tell. */
+  async #join(
+    command: CompleteMultipartUploadCommand,
+    bytes: number,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const copyingMs = (bytes / slowestJoinBytesPerSecond) * 1000
+    const requestTimeout = Math.min(quietMs + copyingMs, longestJoinMs)
+    try {
+      return await this.#client.send(command, { abortSignal: signal, requestTimeout })
+    } catch (error) {
+      if ((error as Error).name !== 'NoSuchUpload') throw error
+      return {}
+    }
   }
 
   /** Its own failing must not hide why the upload failed; the next upload to the key cleans up. */
@@ -223,7 +236,7 @@ export class S3ObjectStore implements ObjectStore {
     await this.#client.send(command, { abortSignal }).catch(() => {})
   }
 
-  /** Aborts what a crash in the middle of this very upload has left; where listing is allowed. */
+  /** Aborts what other attempts at this very upload have left behind; where listing is allowed. */
   async #abortLeftovers(key: string, signal: AbortSignal): Promise<void> {
     try {
       const command = new ListMultipartUploadsCommand({ Bucket: this.bucket, Prefix: key })
@@ -263,16 +276,12 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-function createClient(
-  { endpoint, region, credentials }: S3Settings,
-  patienceMs: number,
-  clock: StoreClock,
-): S3Client {
+function createClient({ endpoint, region, credentials }: S3Settings, clock: StoreClock): S3Client {
   const client = new S3Client({
     region,
     expectContinueHeader: false,
     // What is quiet is ended by giveUpWhenQuiet; this is for what it can't see.
-    requestHandler: { connectionTimeout: 10_000, socketTimeout: patienceMs + 60_000 },
+    requestHandler: { connectionTimeout: 10_000, socketTimeout: longestJoinMs + 60_000 },
     // The SDK would warn on the console of what is an error to us anyway.
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     ...(credentials ? { credentials } : {}),
@@ -284,7 +293,7 @@ function createClient(
   const { config } = client
   config.requestHandler = giveUpWhenQuiet(
     config.requestHandler,
-    patienceMs,
+    quietMs,
   ) as typeof config.requestHandler
   goByStoreClock(client, clock)
   return client

@@ -19,6 +19,7 @@ export function backoffMs(
 export interface Pass {
   /** Whether everything else waits for how this goes. */
   trial: boolean
+  sinceMs: number
 }
 
 export interface Outage<E> {
@@ -53,11 +54,12 @@ export class SharedBackoff<E> {
   /** Waits for leave to try; undefined once the signal aborts. */
   async enter(signal: AbortSignal): Promise<Pass | undefined> {
     while (!signal.aborted) {
-      if (!this.#outage) return { trial: false }
+      const sinceMs = this.#clock.monotonicMs()
+      if (!this.#outage) return { trial: false, sinceMs }
       const waitMs = this.#trying ? Number.MAX_SAFE_INTEGER : this.#remainingMs()
       if (waitMs <= 0) {
         this.#trying = true
-        return { trial: true }
+        return { trial: true, sinceMs }
       }
       await this.#changed.sleep(Math.min(waitMs, 60_000), signal)
     }
@@ -79,16 +81,21 @@ export class SharedBackoff<E> {
     return over
   }
 
-  /** What others, still under way when it began, report of the same outage doesn't lengthen it. */
-  failed(error: E, { trial }: Pass): void {
+  /**
+   * What others, still under way when it began, report of the same outage doesn't lengthen it. The
+   * wait counts from the beginning of a trial: one that took long to fail has waited already.
+   */
+  failed(error: E, { trial, sinceMs }: Pass): void {
     const known = this.#outage
     if (known && !trial) return
     const tries = (known?.tries ?? 0) + 1
+    const nowMs = this.#clock.monotonicMs()
+    const waitMs = backoffMs(tries - 1, capMs, this.#random)
     this.#outage = {
       sinceMs: known?.sinceMs ?? this.#clock.monotonicMs(),
       tries,
       error,
-      nextTryAtMs: this.#clock.monotonicMs() + backoffMs(tries - 1, capMs, this.#random),
+      nextTryAtMs: Math.max(nowMs + leastMs, (trial ? sinceMs : nowMs) + waitMs),
     }
     this.#changed.ring()
   }

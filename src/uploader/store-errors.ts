@@ -74,6 +74,12 @@ const byName: Rule[] = [
     'throttled',
     'The store is overloaded or has a fault of its own; it is tried again.',
   ],
+  // Before the next: the SDK calls a connection that was reset a timeout.
+  [
+    /^(ECONN\w+|EPIPE|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ENETDOWN|EHOSTDOWN|ERR_SOCKET\w*)$/,
+    'unreachable',
+    'The store cannot be reached: look at the network, and at S3_ENDPOINT if it is set.',
+  ],
   [
     /^(TimeoutError|ETIMEDOUT|RequestTimeoutException)$/,
     'timeout',
@@ -93,11 +99,6 @@ const byName: Rule[] = [
     /^(ENOTFOUND|EAI_AGAIN)$/,
     'unreachable',
     'The name of the store is not known: look at the network, S3_ENDPOINT and AWS_REGION.',
-  ],
-  [
-    /^(ECONN\w+|EPIPE|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ENETDOWN|EHOSTDOWN|ERR_SOCKET\w*)$/,
-    'unreachable',
-    'The store cannot be reached: look at the network, and at S3_ENDPOINT if it is set.',
   ],
 ]
 

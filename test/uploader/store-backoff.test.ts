@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { backoffMs, SharedBackoff, type Pass } from '../../src/uploader/store-backoff.ts'
+import { backoffMs, SharedBackoff } from '../../src/uploader/store-backoff.ts'
 import { HeldClock, settled } from '../support/held-clock.ts'
 import { never } from './workbench.ts'
 
@@ -17,20 +17,23 @@ test('the wait doubles up to 15 s, with full jitter', () => {
 test('while all is well, all pass', async () => {
   const backoff = new SharedBackoff<string>(new HeldClock())
   const passes = await Promise.all([backoff.enter(never), backoff.enter(never)])
-  assert.deepEqual(passes, [{ trial: false }, { trial: false }])
+  assert.deepEqual(
+    passes.map((pass) => pass?.trial),
+    [false, false],
+  )
 })
 
 test('after a failure everything waits, and a single trial goes first', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false })
-  const entered: Pass[] = []
+  backoff.failed('down', { trial: false, sinceMs: 0 })
+  const entered: boolean[] = []
   for (let n = 0; n < 3; n += 1)
-    void backoff.enter(never).then((pass) => pass && entered.push(pass))
+    void backoff.enter(never).then((pass) => pass && entered.push(pass.trial))
   await clock.advance(999)
   assert.deepEqual(entered, [])
   await clock.advance(1)
-  assert.deepEqual(entered, [{ trial: true }])
+  assert.deepEqual(entered, [true])
   await clock.advance(60_000)
   assert.equal(entered.length, 1)
 })
@@ -38,7 +41,7 @@ test('after a failure everything waits, and a single trial goes first', async ()
 test('the first success wakes all at once', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false })
+  backoff.failed('down', { trial: false, sinceMs: 0 })
   let entered = 0
   for (let n = 0; n < 5; n += 1) void backoff.enter(never).then(() => (entered += 1))
   await clock.advance(1000)
@@ -52,8 +55,8 @@ test('the first success wakes all at once', async () => {
 test('a trial that fails lengthens the wait; what was under way before does not', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false })
-  backoff.failed('down', { trial: false })
+  backoff.failed('down', { trial: false, sinceMs: 0 })
+  backoff.failed('down', { trial: false, sinceMs: 0 })
   assert.equal(backoff.outage?.tries, 1)
   const trial = backoff.enter(never)
   await clock.advance(1000)
@@ -64,20 +67,34 @@ test('a trial that fails lengthens the wait; what was under way before does not'
   assert.equal(backoff.outage.nextTryAtMs - clock.monotonicMs(), 2000)
 })
 
+test('a trial that took long to fail has waited already', async () => {
+  const clock = new HeldClock()
+  const backoff = new SharedBackoff<string>(clock, worst)
+  backoff.failed('down', { trial: false, sinceMs: 0 })
+  const trial = backoff.enter(never)
+  await clock.advance(1000)
+  const pass = (await trial) ?? assert.fail()
+  await clock.advance(15_000)
+  backoff.failed('still down', pass)
+  backoff.leave(pass)
+  const { nextTryAtMs } = backoff.outage ?? assert.fail()
+  assert.equal(nextTryAtMs - clock.monotonicMs(), 100)
+})
+
 test('a trial that comes to nothing leaves the turn to the next', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false })
+  backoff.failed('down', { trial: false, sinceMs: 0 })
   const first = backoff.enter(never)
   const second = backoff.enter(never)
   await clock.advance(1000)
   backoff.leave((await first) ?? assert.fail())
-  assert.deepEqual(await second, { trial: true })
+  assert.equal((await second)?.trial, true)
 })
 
 test('an abort ends the wait', async () => {
   const backoff = new SharedBackoff<string>(new HeldClock(), worst)
-  backoff.failed('down', { trial: false })
+  backoff.failed('down', { trial: false, sinceMs: 0 })
   const stop = new AbortController()
   const entered = backoff.enter(stop.signal)
   stop.abort()
