@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { constants, createReadStream } from 'node:fs'
+import { constants, createReadStream, type Stats } from 'node:fs'
 import {
   access,
   copyFile,
@@ -7,14 +7,14 @@ import {
   lstat,
   mkdir,
   open,
+  readdir,
   rename,
   rm,
   unlink,
   utimes,
 } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, parse } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { withSuffix } from './segment-name.ts'
 
 /** Where everything of an installation lies. */
 export interface Folders {
@@ -53,8 +53,15 @@ export function foldersBelow(base: string): Folders {
 }
 
 export async function makeFolders(folders: Folders): Promise<void> {
-  for (const folder of Object.values<string>({ ...folders }))
-    await mkdir(folder, { recursive: true })
+  for (const folder of Object.values<string>({ ...folders })) await makeFolder(folder)
+}
+
+/** Makes a folder, and those around it, unless it is there; durably. */
+export async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made))
+    await syncFolder(dirname(made))
 }
 
 /**
@@ -70,8 +77,12 @@ export async function moveInto(
   source: string,
   name = basename(source),
 ): Promise<string | undefined> {
+  await syncFile(source).catch(ignoreUnreadable)
+  const { name: stem, ext } = parse(name)
+  const begun = await otherName(source, folder, stem)
   for (let n = 1; ; n += 1) {
-    const target = join(folder, withSuffix(name, n))
+    const suffixed = fittingName(stem, n === 1 ? ext : `_${n}${ext}`)
+    const target = begun ?? join(folder, suffixed)
     const outcome = await linkTo(source, target)
     if (outcome === 'taken') continue
     if (outcome === 'gone') return undefined
@@ -83,6 +94,30 @@ export async function moveInto(
   }
 }
 
+/** The name with this beginning that a file has in a folder besides its own: a move half done. */
+export async function otherName(
+  path: string,
+  folder: string,
+  beginning: string,
+): Promise<string | undefined> {
+  const info = await lstat(path).catch(ignoreMissing)
+  if (!info || info.nlink < 2) return undefined
+  for (const name of await readdir(folder)) {
+    const other = join(folder, name)
+    if (!name.startsWith(beginning) || other === path) continue
+    const found = await lstat(other).catch(ignoreMissing)
+    if (found && isSameFile(found, info)) return other
+  }
+  return undefined
+}
+
+/** A name, its stem cut where it would be longer than a file system's 255 bytes. */
+export function fittingName(stem: string, ending: string): string {
+  let cut = stem
+  while (Buffer.byteLength(cut + ending) > 255) cut = cut.replace(/.$/su, '')
+  return cut + ending
+}
+
 /** Puts `source` in the place of `target` so that after a power cut either one is there, whole. */
 export async function replaceFile(source: string, target: string): Promise<void> {
   await syncFile(source)
@@ -91,8 +126,8 @@ export async function replaceFile(source: string, target: string): Promise<void>
 }
 
 /** Returns when the content of a file is on the disk. */
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+')
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r')
   try {
     await file.sync()
   } finally {
@@ -113,6 +148,11 @@ export async function syncFolder(path: string): Promise<void> {
 /** For `catch`: that something isn't there is no failure; everything else is. */
 export function ignoreMissing(error: unknown): undefined {
   if (!hasCode(error, 'ENOENT')) throw error
+}
+
+/** What may not be read is none of ours, and may be moved all the same. */
+function ignoreUnreadable(error: unknown): void {
+  if (!hasCode(error, 'ENOENT', 'EACCES', 'EPERM')) throw error
 }
 
 export function hasCode(error: unknown, ...codes: string[]): boolean {
@@ -159,8 +199,12 @@ async function isMovedAlready(source: string, target: string): Promise<boolean> 
     [source, target].map(async (path) => lstat(path).catch(ignoreMissing)),
   )
   if (!a || !b || a.size !== b.size) return false
-  if (a.dev === b.dev) return a.ino === b.ino
+  if (isSameFile(a, b)) return true
   return a.isFile() && b.isFile() && (await fileCrc32(source)) === (await fileCrc32(target))
+}
+
+function isSameFile(a: Stats, b: Stats): boolean {
+  return a.dev === b.dev && a.ino === b.ino
 }
 
 /** The CRC32 of a whole file, as S3 counts it. */

@@ -1,6 +1,6 @@
-import { mkdir, open, stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ignoreMissing, syncFolder } from './folders.ts'
+import { makeFolder, syncFile, syncFolder } from './folders.ts'
 
 /** A folder of files `YYYY-MM-DD.ndjson`: one JSON object a line, only ever appended to. */
 export class Journal<Line> {
@@ -18,15 +18,19 @@ export class Journal<Line> {
     return next
   }
 
+  /** Returns when the lines of a day are on the disk, whoever wrote them. */
+  async sync(day: string): Promise<void> {
+    await syncFile(this.path(day))
+    await syncFolder(this.#folder)
+  }
+
   path(day: string): string {
     return join(this.#folder, `${day}.ndjson`)
   }
 
   async #write(line: Line, day: string): Promise<void> {
-    await mkdir(this.#folder, { recursive: true })
-    const path = this.path(day)
-    const isNew = (await stat(path).catch(ignoreMissing)) === undefined
-    const file = await open(path, 'a+')
+    await makeFolder(this.#folder)
+    const file = await open(this.path(day), 'a+')
     try {
       const { size } = await file.stat()
       const last = Buffer.alloc(1)
@@ -38,6 +42,6 @@ export class Journal<Line> {
     } finally {
       await file.close()
     }
-    if (isNew) await syncFolder(this.#folder)
+    await syncFolder(this.#folder)
   }
 }

@@ -36,6 +36,11 @@ export class Ledger {
     await this.#journal.append(line, day)
   }
 
+  /** Returns when all lines of a day are on the disk. */
+  async sync(day: string): Promise<void> {
+    await this.#journal.sync(day)
+  }
+
   /** What is known of a file of this name, whatever its content. */
   async linesOf(file: string, day: string): Promise<LedgerLine[]> {
     const path = this.#journal.path(day)

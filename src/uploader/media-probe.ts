@@ -16,8 +16,9 @@ interface MediaStream {
 
 export type ProbeVerdict = { playable: Media } | { invalid: string }
 
+/** Asked for more memory than the machine has: by a size in the file, unless that is short itself. */
 const contentIsInvalid =
-  /moov atom not found|Invalid data found|End of file|Not yet implemented in FFmpeg/
+  /moov atom not found|Invalid data found|End of file|Not yet implemented in FFmpeg|Cannot allocate memory/
 
 /**
  * Reads a whole MP4 file as a player would. `invalid` only if ffprobe ran, ended by itself, and
@@ -39,6 +40,9 @@ export async function probeMedia(
     .replace(/^[:\s]+/, '')
   if (end.code !== 0) {
     if (contentIsInvalid.test(end.stderr)) return { invalid: said }
+    // It could read the file, and finds nothing to say of it.
+    if (end.code === 1 && said === '' && end.stdout.startsWith('{'))
+      return { invalid: 'ffprobe can say nothing of it' }
     throw new ToolError(`ffprobe ended with ${end.code}: ${said}`)
   }
   const media = parseProbe(end.stdout)

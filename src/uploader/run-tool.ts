@@ -1,3 +1,4 @@
+import { freemem } from 'node:os'
 import { runChild } from '../daemon/child.ts'
 
 /** FFmpeg's programs, as this machine calls them. */
@@ -29,8 +30,10 @@ export class ToolError extends Error {
 }
 
 /** What programs say when the machine is short of something, whatever they read. */
-const shortage =
-  /Too many open files|Cannot allocate memory|Input\/output error|Resource temporarily unavailable/
+const shortage = /Too many open files|Input\/output error|Resource temporarily unavailable/
+/** Or when a damaged file claims to hold billions of something; on a machine with this much free. */
+const noMemory = /Cannot allocate memory/
+const muchMemoryBytes = 512 * 1024 * 1024
 
 /**
  * Runs a program to its own end. One that can't be started, doesn't end in time, is killed, or
@@ -55,7 +58,8 @@ export async function runTool(
     throw new ToolError(`${command} cannot be run: is FFmpeg installed, and in PATH? (${said})`, {
       machineWide: true,
     })
-  if (shortage.test(said)) throw new ToolError(`${command} failed: ${lines.at(-1)}`)
+  if (shortage.test(said) || (noMemory.test(said) && freemem() < muchMemoryBytes))
+    throw new ToolError(`${command} failed: ${lines.at(-1)}`)
   return { code, stdout, stderr: said }
 }
 

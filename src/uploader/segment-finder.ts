@@ -49,6 +49,8 @@ export class SegmentFinder {
   readonly #deps: FinderDeps
   readonly #pending = new Map<string, Pending>()
   readonly #saidIgnored = new Set<string>()
+  /** Those that could not be looked at, or moved. */
+  readonly #troubled = new Set<string>()
   #watched: { inode: number; watcher: FSWatcher } | undefined
   #hints = new Set<string>()
   readonly #hinted: WakeCall
@@ -97,8 +99,24 @@ export class SegmentFinder {
         if (name.endsWith('.mp4')) there.add(join(folder, name))
     }
     queue.retain((path) => there.has(path))
+    for (const path of this.#troubled) if (!there.has(path)) this.#noTrouble(path)
     for (const path of there) if (!this.#isKnown(path)) await this.#track(path)
     await this.#watch()
+  }
+
+  /** What one file meets is no reason for the others to wait. */
+  async #apart(path: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#troubled.add(path)
+      const [file, reason] = [basename(path), describeError(error)]
+      this.#deps.problems.report(`finder ${path}`, reason, { file, reason }, 'cannot be looked at')
+    }
+  }
+
+  #noTrouble(path: string): void {
+    if (this.#troubled.delete(path)) this.#deps.problems.over(`finder ${path}`)
   }
 
   async #followHints(): Promise<void> {
@@ -108,11 +126,16 @@ export class SegmentFinder {
   }
 
   async #track(path: string): Promise<void> {
+    await this.#apart(path, async () => this.#lookAt(path))
+  }
+
+  async #lookAt(path: string): Promise<void> {
     const { folders, clock, log } = this.#deps
     const info = await lstat(path).catch(ignoreMissing)
     if (!info) return this.#sayIfUnreadable(path)
     if (!info.isFile()) {
-      if (!this.#saidIgnored.has(path)) log.debug({ file: basename(path) }, 'not a file; ignored')
+      if (!this.#saidIgnored.has(path))
+        log.warn({ file: basename(path) }, 'not a regular file; left alone')
       this.#saidIgnored.add(path)
       return
     }
@@ -136,24 +159,23 @@ export class SegmentFinder {
   async #lookAtPending(): Promise<void> {
     const { clock, stableAfterMs } = this.#deps
     const stable: Pending[] = []
-    for (const pending of this.#pending.values()) {
-      const info = await lstat(pending.path).catch(ignoreMissing)
-      if (!info?.isFile()) {
-        this.#pending.delete(pending.path)
-        continue
-      }
-      const { size: bytes, mtimeMs, ino: inode } = info
-      if (bytes !== pending.bytes || mtimeMs !== pending.mtimeMs || inode !== pending.inode)
-        Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: clock.monotonicMs() })
-      const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
-      if (stableMs >= (pending.inOpen ? stableAfterMs : closedStableMs)) stable.push(pending)
-    }
+    for (const pending of this.#pending.values())
+      await this.#apart(pending.path, async () => {
+        const info = await lstat(pending.path).catch(ignoreMissing)
+        if (!info?.isFile()) return this.#forget(pending)
+        const { size: bytes, mtimeMs, ino: inode } = info
+        if (bytes !== pending.bytes || mtimeMs !== pending.mtimeMs || inode !== pending.inode)
+          Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: clock.monotonicMs() })
+        const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
+        if (stableMs >= (pending.inOpen ? stableAfterMs : closedStableMs)) stable.push(pending)
+      })
     if (stable.length === 0) return
     const hasWriter = await this.#writers(stable)
     for (const pending of stable) {
       const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
       const facts = { stableMs, hasWriter: hasWriter(pending), inOpen: pending.inOpen }
-      if (isFinished(facts, stableAfterMs)) await this.#deliver(pending)
+      if (isFinished(facts, stableAfterMs))
+        await this.#apart(pending.path, async () => this.#deliver(pending))
     }
   }
 
@@ -178,10 +200,15 @@ export class SegmentFinder {
     const path = pending.inOpen
       ? await moveInto(folders.recordings, pending.path, closedName(basename(pending.path)))
       : pending.path
-    this.#pending.delete(pending.path)
+    this.#forget(pending)
     if (path === undefined) return
     const { bytes, mtimeMs } = pending
     queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0) })
+  }
+
+  #forget({ path }: Pending): void {
+    this.#pending.delete(path)
+    this.#noTrouble(path)
   }
 
   #isKnown(path: string): boolean {

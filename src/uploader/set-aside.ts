@@ -1,7 +1,7 @@
-import { rm, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { appendFile, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import type { Log } from '../daemon/logger.ts'
-import { moveInto, type Folders } from '../segments/folders.ts'
+import { fittingName, moveInto, type Folders } from '../segments/folders.ts'
 
 /** Deletes a file that holds no footage at all. */
 export async function discard(log: Log, path: string, what: string): Promise<void> {
@@ -16,16 +16,14 @@ export async function quarantine(
   reason: string,
 ): Promise<void> {
   const file = basename(path)
+  const say = async (name: string): Promise<void> => {
+    const beside = join(folders.quarantine, fittingName(name, '.reason.txt'))
+    await appendFile(beside, `${new Date().toISOString()} ${reason}\n`)
+  }
+  // First, so that a crash between the two leaves no file without its reason.
+  await say(file)
   const moved = await moveInto(folders.quarantine, path)
   if (!moved) return
+  if (basename(moved) !== file) await say(basename(moved))
   log.error({ file, reason }, 'does not play; moved to data/quarantine/')
-  await writeFile(reasonPath(moved), `${new Date().toISOString()} ${reason}\n`)
-}
-
-/** `<file>.reason.txt`, the file's name cut where a file system (255 bytes) demands it. */
-function reasonPath(path: string): string {
-  const ending = '.reason.txt'
-  let name = basename(path)
-  while (Buffer.byteLength(name + ending) > 255) name = name.replace(/.$/su, '')
-  return join(dirname(path), name + ending)
 }

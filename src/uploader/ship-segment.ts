@@ -1,10 +1,10 @@
 import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
-import { basename } from 'node:path'
-import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
+import { basename, parse } from 'node:path'
+import { ignoreMissing, moveInto, otherName, type Folders } from '../segments/folders.ts'
 import { finalize, type Finalized } from './finalize.ts'
 import { fingerprint, isUnchanged, SourceChanged, type Fingerprint } from './fingerprint.ts'
-import { segmentDay, type Ledger } from './ledger.ts'
+import { segmentDay, unsuffixed, type Ledger } from './ledger.ts'
 import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
@@ -73,6 +73,7 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   let place = await findPlace(store, { ...question, content: contentAsItIs }, signal)
   if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
 
+  await finishMove(deps.folders, path)
   const before = await lstat(path)
   const finalized = await finalize(deps, path, signal)
   if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
@@ -81,11 +82,26 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   const content = await fingerprint(path, signal)
   // Its own remux keeps the mtime to the millisecond.
   if (Math.abs(content.mtimeMs - mtimeMs) >= 1) return { why: 'changed' }
-  if (place.is === 'broken' || place.key !== key)
-    place = await findPlace(store, { ...question, content: async () => content }, signal)
+  if (place.key !== key) {
+    const found = await findPlace(store, { ...question, content: async () => content }, signal)
+    // What was broken as it was is ours to replace, whatever it has become.
+    if (found.is === 'done' || place.is === 'free') place = found
+  }
   const metadata = describeObject({ file, mtimeMs }, content, finalized.media)
   const object = await uploadContent(deps, { path, key, content, metadata, place, onSent }, signal)
   return object ? accept(deps, shipment, object, content) : { why: 'changed' }
+}
+
+/**
+ * A crash in a move leaves a file under two names. A remux replaces one of them only, and the other
+ * would come back as different footage: so that goes first.
+ */
+async function finishMove({ open, uploaded, recordings }: Folders, path: string): Promise<void> {
+  const file = basename(path)
+  for (const folder of [open, uploaded]) {
+    const other = await otherName(path, folder, parse(unsuffixed(file)).name)
+    if (other !== undefined) await moveInto(recordings, other, file)
+  }
 }
 
 /** Takes a file out of the queue that holds no footage, or doesn't play, unless it has changed. */
@@ -118,7 +134,8 @@ async function accept(
   const known = (await ledger.linesOf(file, day)).some((old) =>
     (['bytes', 'crc32', 'key', 'bucket', 'endpoint'] as const).every((f) => old[f] === line[f]),
   )
-  if (!known) await ledger.append(line, day)
+  // A crash may have come between the writing of a line and its sync.
+  await (known ? ledger.sync(day) : ledger.append(line, day))
   claims.accepted(path)
   const moved = await moveInto(folders.uploaded, path)
   if (!moved) return { why: 'gone' }

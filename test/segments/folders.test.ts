@@ -33,6 +33,34 @@ test('a move that a crash left half done is finished, not repeated', async (t) =
   assert.deepEqual([await readdir(from), await readdir(to)], [[], ['a.mp4']])
 })
 
+test('a half done move is finished under the name it had got, though a better one is free by now', async (t) => {
+  const [from, to] = await twoFolders(t)
+  await writeFile(join(from, 'a.mp4'), 'one')
+  await link(join(from, 'a.mp4'), join(to, 'a_2.mp4'))
+  assert.equal(await moveInto(to, join(from, 'a.mp4')), join(to, 'a_2.mp4'))
+  assert.deepEqual([await readdir(from), await readdir(to)], [[], ['a_2.mp4']])
+})
+
+test('an equal file under the name counts as moved; one of other content of that length does not', async (t) => {
+  const [from, to] = await twoFolders(t)
+  await writeFile(join(to, 'a.mp4'), 'one')
+  for (const content of ['one', 'two']) {
+    await writeFile(join(from, 'a.mp4'), content)
+    await moveInto(to, join(from, 'a.mp4'))
+  }
+  assert.deepEqual([await readdir(from), await readdir(to)], [[], ['a.mp4', 'a_2.mp4']])
+})
+
+test('the longest of names gets a suffix, too', async (t) => {
+  const [from, to] = await twoFolders(t)
+  const name = `${'é'.repeat(125)}x.mp4`
+  for (const content of ['one', 'two']) {
+    await writeFile(join(from, name), content)
+    await moveInto(to, join(from, name))
+  }
+  assert.deepEqual((await readdir(to)).sort(), [name, `${'é'.repeat(124)}_2.mp4`].sort())
+})
+
 test('two processes that move the same file at once move it once', async (t) => {
   const [from, to] = await twoFolders(t)
   for (let round = 0; round < 50; round += 1) {

@@ -22,9 +22,15 @@ export class RunningDaemon {
   readonly ended: Promise<number | null>
   #wake: () => void = () => {}
 
-  constructor(daemon: 'recorder' | 'uploader', envFile: string, variables: NodeJS.ProcessEnv) {
+  constructor(
+    daemon: 'recorder' | 'uploader',
+    envFile: string,
+    variables: NodeJS.ProcessEnv,
+    under: string[],
+  ) {
     const main = join(projectRoot, 'dist', daemon, 'main.js')
-    this.process = spawn(process.execPath, [main], {
+    const [program = '', ...args] = [...under, process.execPath, main]
+    this.process = spawn(program, args, {
       cwd: projectRoot,
       env: { ...process.env, ...variables, ENV_FILE: envFile },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -73,8 +79,9 @@ export class RunningDaemon {
 }
 
 /**
- * Starts a daemon on an ENV_FILE of these settings below `folder`, and with more variables in its
- * environment; it never outlives the test.
+ * Starts a daemon on an ENV_FILE of these settings below `folder`, with more variables in its
+ * environment, and under a program (`strace -D …`) that replaces itself by what it starts; it never
+ * outlives the test.
  */
 export async function startDaemon(
   t: TestContext,
@@ -82,6 +89,7 @@ export async function startDaemon(
   folder: string,
   settings: Record<string, string | number>,
   variables: NodeJS.ProcessEnv = {},
+  under: string[] = [],
 ): Promise<RunningDaemon> {
   await build()
   const envFile = join(folder, '.env')
@@ -89,7 +97,7 @@ export async function startDaemon(
     .map(([name, value]) => `${name}='${value}'\n`)
     .join('')
   await writeFile(envFile, text, { mode: 0o600 })
-  const running = new RunningDaemon(daemon, envFile, variables)
+  const running = new RunningDaemon(daemon, envFile, variables, under)
   const { runFolder } = readEnvironment({ ENV_FILE: envFile })
   t.after(async () => {
     running.process.kill('SIGKILL')

@@ -342,6 +342,47 @@ test('uploaded as it is for want of room and killed, room again: still one objec
   )
 })
 
+for (const [where, folder, other] of [
+  ['open/', 'open', name.replace('.mp4', '.1f0c93ab.mp4')],
+  ['uploaded/', 'uploaded', name],
+] as const)
+  test(`a file that a crash in a move left in ${where} as well is one object and one file`, async (t) => {
+    const { server, folders, record, ship } = await openWorkbench(t)
+    const path = await record(name, await fragmented())
+    await link(path, join(folders[folder], other))
+    assert.equal((await ship(path)).why, 'shipped')
+    assert.deepEqual(await readdir(folders.open), [])
+    assert.deepEqual(await readdir(folders.uploaded), [name])
+    assert.deepEqual([...server.objects.keys()], [key])
+    assert.equal(sha(await server.content(key)), sha(await readFile(join(folders.uploaded, name))))
+  })
+
+test('a broken upload of a file as it was is replaced by the finalized one after a crash', async (t) => {
+  const bench = await openWorkbench(t)
+  const path = await bench.record(name, await fragmented())
+  const noRoom = join(bench.folders.base, 'no-room')
+  await writeFile(noRoom, '#!/bin/sh\necho "No space left on device" >&2\nexit 1\n', {
+    mode: 0o700,
+  })
+  bench.deps.tools = { ffmpeg: noRoom, ffprobe: 'ffprobe' }
+  const stop = new AbortController()
+  bench.server.options.onRequest = ({ method }) => {
+    const object = bench.server.objects.get(key)
+    if (method !== 'HEAD' || !object) return
+    object.bytes -= 1
+    stop.abort()
+  }
+  await assert.rejects(bench.ship(path, stop.signal))
+  delete bench.server.options.onRequest
+  bench.deps.tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
+  bench.deps.claims = new KeyClaims()
+  assert.equal((await bench.ship(path)).why, 'shipped')
+  assert.deepEqual([...bench.server.objects.keys()], [key])
+  const uploaded = await readFile(join(bench.folders.uploaded, name))
+  assert.equal(sha(await bench.server.content(key)), sha(uploaded))
+  assert.notEqual(sha(uploaded), sha(await readFile(await fragmented())))
+})
+
 test('a lost answer to the upload is no second upload', async (t) => {
   const { server, record, ship } = await openWorkbench(t)
   const path = await record(name)
