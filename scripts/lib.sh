@@ -43,7 +43,7 @@ forget_real_settings() {
   local name
   for name in $(compgen -e); do
     case $name in
-      AWS_* | S3_* | CAMERA_* | VIDEO_* | STALL_SECONDS | STABLE_SECONDS | RESCAN_SECONDS | SEGMENT_DURATION | UPLOAD_CONCURRENCY | LOCAL_RETENTION_HOURS | BASE_DIR)
+      AWS_* | S3_* | CAMERA_* | VIDEO_* | STALL_SECONDS | STABLE_SECONDS | RESCAN_SECONDS | SEGMENT_DURATION | UPLOAD_CONCURRENCY | LOCAL_RETENTION_HOURS | MIN_FREE_DISK_GB | ON_DISK_FULL | BASE_DIR)
         unset "$name"
         ;;
     esac

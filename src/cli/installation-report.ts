@@ -32,6 +32,7 @@ export interface InstallationReport {
   base: string
   recorder: DaemonReport<RecorderStatus>
   uploader: DaemonReport<UploaderStatus>
+  /** Of the disk of `recordings/`. */
   freeBytes: number | undefined
   /** SEGMENT_DURATION: so much older than its end is the beginning of a file. */
   segmentSeconds: number
@@ -44,7 +45,9 @@ const usualSegmentSeconds = 600
 export async function readReport(environment: Environment): Promise<InstallationReport> {
   const { file, runFolder, variables } = environment
   const base = knownBase(runFolder)
-  const disk = await statfs(base).catch(() => undefined)
+  const disk = await statfs(join(base, 'recordings')).catch(async () =>
+    statfs(base).catch(() => undefined),
+  )
   return {
     envFile: file,
     base,

@@ -20,6 +20,7 @@ const silentAfterMs = 10_000
 /** A camera that has not begun to record by then has a problem. */
 const startsWithinMs = 45_000
 const longestWaitMs = 60 * 60_000
+/** Where the uploader, which knows MIN_FREE_DISK_GB, can't say it. */
 const leastFreeBytes = 1e9
 const noFreeBytes = 1e6
 
@@ -36,7 +37,7 @@ export function judge(report: InstallationReport, nowMs: number): Judgement {
   const degraded = [
     ...cameraProblems(report, nowMs),
     ...uploadProblems(report, nowMs),
-    ...almostFull(report),
+    ...almostFull(report, nowMs),
     ...movedProblems(report),
     ...keepAliveProblems('recorder', recorder),
     ...keepAliveProblems('uploader', uploader),
@@ -62,9 +63,10 @@ export function fullDiskProblem({ base }: InstallationReport): string {
   return `the disk is full: nothing can be recorded at ${base} until there is room`
 }
 
-function almostFull(report: InstallationReport): string[] {
-  const { freeBytes, base } = report
-  if (freeBytes === undefined || freeBytes >= leastFreeBytes || diskIsFull(report)) return []
+function almostFull(report: InstallationReport, nowMs: number): string[] {
+  const { freeBytes, base, uploader } = report
+  if (isAlive(uploader, nowMs) || diskIsFull(report)) return []
+  if (freeBytes === undefined || freeBytes >= leastFreeBytes) return []
   return [`the disk is almost full: ${bytesText(freeBytes)} free at ${base}`]
 }
 

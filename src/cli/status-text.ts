@@ -6,6 +6,7 @@ import { streamText } from './started-text.ts'
 import { bytesText, count, durationText, momentText, sinceText, wrap } from './units.ts'
 
 const width = 98
+const hourMs = 3_600_000
 
 /** What status.sh prints: one line that says it all, then the details. */
 export function statusText(
@@ -137,9 +138,11 @@ function lastText(last: NonNullable<UploaderStatus['lastUpload']>, nowMs: number
 
 function diskSection({ freeBytes, uploader, base }: InstallationReport): Section {
   const free = freeBytes === undefined ? 'cannot be read' : `${bytesText(freeBytes)} free`
-  const quarantine = uploader.status?.quarantine
+  const { quarantine, fullInHours } = uploader.status ?? {}
+  const forecast =
+    fullInHours === undefined ? '' : `; full in ${durationText(fullInHours * hourMs)} at this rate`
   return {
-    title: ['Disk', `${free} at ${base}`],
+    title: ['Disk', `${free} at ${base}${forecast}`],
     rows:
       quarantine === undefined
         ? []

@@ -4,6 +4,8 @@ import { runChild } from './child.ts'
 /** A file that a process has open. */
 export interface OpenFile {
   pid: number
+  /** Its number in that process. */
+  descriptor: string
   path: string
   writable: boolean
   /** Device and inode, which name a file whatever links and odd letters lead to it. */
@@ -61,6 +63,15 @@ export class OpenFiles {
   }
 }
 
+/** Whether no name leads to an open file any more: what is written to it is lost when it is closed. */
+export async function isDeleted({ pid, descriptor }: OpenFile): Promise<boolean> {
+  const stats = await stat(`/proc/${pid}/fd/${descriptor}`).catch(() => undefined)
+  return stats?.nlink === 0
+}
+
+/** What the kernel appends to the path of a file without a name. */
+export const deletedMark = / \(deleted\)$/
+
 /**
  * The output of lsof; undefined when it can't be run. It exits with 1 both when nothing is open
  * and when it fails, but is silent only in the first case.
@@ -84,6 +95,7 @@ export function parseLsof(lines: string): OpenFile[] {
     else if (field === 'n')
       files.push({
         pid: Number(fields.p),
+        descriptor: fields.f ?? '',
         path: unescapeLsof(line.slice(1)),
         writable: fields.a === 'w' || fields.a === 'u',
         id: fileId(Number(fields.D), fields.i ?? ''),
@@ -131,7 +143,7 @@ async function procFiles(pids: string[]): Promise<OpenFile[]> {
       const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '')
       const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? '0', 8)
       const id = fileId(stats.dev, stats.ino)
-      files.push({ pid: Number(pid), path, writable: (flags & 0o3) !== 0, id })
+      files.push({ pid: Number(pid), descriptor, path, writable: (flags & 0o3) !== 0, id })
     }
   }
   return files

@@ -220,6 +220,7 @@ function describeEnd(end: RunEnd): string {
     case 'stopped':
       return 'stopped'
     case 'stalled':
+      if (end.stall === 'file deleted') return 'its file in recordings/open/ was deleted'
       return `the camera or FFmpeg has stalled: ${end.stall}`
     case 'stream changed':
       return `the camera now sends ${end.found}`

@@ -85,7 +85,7 @@ const rules: Rule[] = [
   [
     'folder',
     /Permission denied|Read-only file system|Failed to open segment|open\/.*No such file/,
-    () => 'recordings/open/ cannot be written to: check its owner and permissions',
+    () => 'recordings/open/ cannot be written to: check its owner and permissions, and its disk',
   ],
   [
     'no answer',

@@ -4,6 +4,8 @@ export interface RunFacts {
   alive: boolean
   /** How long it has had no `.mp4` of its own open; undefined where open files can't be seen. */
   noOpenFileMs: number | undefined
+  /** Whether the file that it writes to has been deleted, and it has no other. */
+  fileDeleted: boolean
   /** How long its file in `open/` has neither grown nor been written to. */
   unwrittenMs: number
   /** How long its count of video packets hasn't risen. */
@@ -16,6 +18,7 @@ export interface RunFacts {
 
 export type Stall =
   | 'process gone'
+  | 'file deleted'
   | 'no file open'
   | 'file not growing'
   | 'no new video'
@@ -31,6 +34,7 @@ const leastGraceMs = 20_000
 /** Why a recording has stalled, or undefined while it is healthy or may still be starting up. */
 export function stallVerdict(facts: RunFacts, stallAfterMs: number): Stall | undefined {
   if (!facts.alive) return 'process gone'
+  if (facts.fileDeleted) return 'file deleted'
   if (facts.runningMs < Math.max(stallAfterMs, leastGraceMs)) return undefined
   if ((facts.noOpenFileMs ?? 0) >= stallAfterMs) return 'no file open'
   if (facts.noVideoMs >= stallAfterMs) return 'no new video'

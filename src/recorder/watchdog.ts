@@ -2,7 +2,13 @@ import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
-import type { OpenFile, OpenFiles, OpenFilesSource } from '../daemon/open-files.ts'
+import {
+  deletedMark,
+  isDeleted,
+  type OpenFile,
+  type OpenFiles,
+  type OpenFilesSource,
+} from '../daemon/open-files.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
 import { stallVerdict } from './stall-verdict.ts'
@@ -19,6 +25,7 @@ export interface CurrentFile {
 interface Watched {
   run: FfmpegRun
   current?: { file: string; size: number; mtimeMs: number; growing: boolean }
+  fileDeleted: boolean
   seenOpenMs: number
   seenWrittenMs: number
 }
@@ -41,7 +48,7 @@ export class Watchdog {
   /** Watches a run until it ends. */
   watch(run: FfmpegRun): void {
     const now = this.#clock.monotonicMs()
-    this.#watched.set(run, { run, seenOpenMs: now, seenWrittenMs: now })
+    this.#watched.set(run, { run, fileDeleted: false, seenOpenMs: now, seenWrittenMs: now })
     void run.ended.then(() => this.#watched.delete(run))
   }
 
@@ -78,6 +85,7 @@ export class Watchdog {
     const facts = {
       runningMs: now - run.startedMs,
       alive: isAlive(run.pid),
+      fileDeleted: watched.fileDeleted,
       noOpenFileMs: files && now - watched.seenOpenMs,
       unwrittenMs: files ? now - watched.seenWrittenMs : 0,
       noVideoMs: now - run.videoRoseMs,
@@ -91,10 +99,9 @@ export class Watchdog {
   async #lookAtFile(watched: Watched, files: OpenFile[] | undefined): Promise<void> {
     const now = this.#clock.monotonicMs()
     const { run } = watched
-    const mine = files?.find(
-      ({ pid, path }) =>
-        pid === run.pid && parseSegmentName(closedName(basename(path)))?.camera === run.camera.name,
-    )
+    const own = files?.filter((file) => isOf(run, file)) ?? []
+    const mine = own.find(({ path }) => !deletedMark.test(path))
+    watched.fileDeleted = !mine && (await Promise.all(own.map(isDeleted))).includes(true)
     if (!mine) return
     watched.seenOpenMs = now
     const stats = await stat(mine.path).catch(() => undefined)
@@ -106,6 +113,11 @@ export class Watchdog {
     if (growing) watched.seenWrittenMs = now
     watched.current = { file, size, mtimeMs, growing }
   }
+}
+
+function isOf({ pid, camera }: FfmpegRun, file: OpenFile): boolean {
+  const name = closedName(basename(file.path.replace(deletedMark, '')))
+  return file.pid === pid && parseSegmentName(name)?.camera === camera.name
 }
 
 function isAlive(pid: number | undefined): boolean {

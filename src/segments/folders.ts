@@ -145,6 +145,11 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** What deleting a file frees: nothing, where it has another name. */
+export function bytesOnDisk({ blocks, nlink }: { blocks: number; nlink: number }): number {
+  return nlink > 1 ? 0 : blocks * 512
+}
+
 /** For `catch`: that something isn't there is no failure; everything else is. */
 export function ignoreMissing(error: unknown): undefined {
   if (!hasCode(error, 'ENOENT')) throw error

@@ -43,6 +43,8 @@ export const knownVariables = [
   'RESCAN_SECONDS',
   'UPLOAD_CONCURRENCY',
   'LOCAL_RETENTION_HOURS',
+  'MIN_FREE_DISK_GB',
+  'ON_DISK_FULL',
   'BASE_DIR',
   'LOG_LEVEL',
   'LOG_FORMAT',

@@ -8,6 +8,7 @@ import {
 } from '../daemon/environment.ts'
 import type { Folders } from '../segments/folders.ts'
 import { choice, numberBetween, readInstallation } from '../segments/installation.ts'
+import { diskFullPolicies, type DiskFullPolicy } from './free-space.ts'
 import type { S3Settings } from './s3-object-store.ts'
 
 export interface UploaderConfig extends DaemonConfig {
@@ -19,6 +20,8 @@ export interface UploaderConfig extends DaemonConfig {
   stableAfterMs: number
   rescanEveryMs: number
   concurrency: number
+  minFreeBytes: number
+  onDiskFull: DiskFullPolicy
 }
 
 const encryptions = ['AES256', 'aws:kms', 'none'] as const
@@ -71,6 +74,8 @@ const schema = z.object({
     Number.isInteger,
     'a whole number, 1 to 32, for example 2',
   ),
+  MIN_FREE_DISK_GB: numberBetween(0, 1e6, 2, 'GB (a billion bytes), for example 2; 0: no minimum'),
+  ON_DISK_FULL: choice(diskFullPolicies, 'keep'),
 })
 
 /** What the uploader needs to know, or every fault in it. */
@@ -98,6 +103,8 @@ export function readUploaderConfig(environment: Environment): Checked<UploaderCo
       stableAfterMs: value.STABLE_SECONDS * 1000,
       rescanEveryMs: value.RESCAN_SECONDS * 1000,
       concurrency: value.UPLOAD_CONCURRENCY,
+      minFreeBytes: Math.round(value.MIN_FREE_DISK_GB * 1e9),
+      onDiskFull: value.ON_DISK_FULL,
     },
     warnings: [...warnings, ...uselessKmsKey(value)],
   }

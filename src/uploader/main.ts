@@ -1,9 +1,11 @@
 import { basename } from 'node:path'
 import { OpenFiles } from '../daemon/open-files.ts'
 import { runDaemon, type DaemonContext } from '../daemon/run-daemon.ts'
+import { Gaps } from '../segments/gaps.ts'
 import { makeFolders } from '../segments/folders.ts'
 import { readUploaderConfig, type UploaderConfig } from './config.ts'
 import { removeTemporaries } from './finalize.ts'
+import { FreeSpace } from './free-space.ts'
 import { Ledger } from './ledger.ts'
 import { ProblemLog } from '../daemon/problem-log.ts'
 import { keepPruned, pruneOne } from './pruner.ts'
@@ -45,16 +47,18 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
     },
   })
   const finder = new SegmentFinder({ ...shared, queue, openFiles: new OpenFiles() })
+  const freeSpace = new FreeSpace({ ...pruning, queue, gaps: new Gaps(folders.gaps) })
   const isBusy = (): boolean => queue.waiting.length > 0
   const key = [prefix, '.check'].filter(Boolean).join('/')
 
-  context.publish(() => status.of(queue, health))
+  context.publish(() => status.of(queue, health, freeSpace.status))
   await Promise.all([
     finder.run(signal),
     queue.run(signal),
     checkStore({ ...shared, store, key, health, isBusy }, signal),
     keepPruned(pruning, signal),
     compareClocks({ ...shared, store }, signal),
+    freeSpace.run(signal),
     status.keepLooking(signal),
   ])
 }

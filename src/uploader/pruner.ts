@@ -1,8 +1,16 @@
+import type { Stats } from 'node:fs'
 import { lstat, readdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
-import { fileCrc32, ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
+import {
+  bytesOnDisk,
+  fileCrc32,
+  ignoreMissing,
+  moveInto,
+  type Folders,
+} from '../segments/folders.ts'
+import { parseSegmentName } from '../segments/segment-name.ts'
 import { crcText, fingerprint, SourceChanged, type Fingerprint } from './fingerprint.ts'
 import { segmentDay, unsuffixed, type Ledger, type LedgerLine } from './ledger.ts'
 import { ledgerLine, objectKey } from './object-description.ts'
@@ -35,14 +43,29 @@ export async function keepPruned(deps: PrunerDeps, signal: AbortSignal): Promise
 
 /** One round; a file that can't be judged now is judged in the next. */
 export async function pruneAll(deps: PrunerDeps, signal: AbortSignal): Promise<void> {
-  const names = await readdir(deps.folders.uploaded).catch((error: unknown) => {
-    const reason = describeError(error)
-    deps.problems.report('pruner', reason, { reason }, 'cannot look into uploaded/')
-    return []
-  })
-  for (const name of names.filter((entry) => entry.endsWith('.mp4'))) {
+  for (const path of await uploadedFiles(deps)) {
     if (signal.aborted) return
-    await pruneOne(deps, join(deps.folders.uploaded, name), signal)
+    await pruneOne(deps, path, signal)
+  }
+}
+
+/**
+ * Deletes the oldest files before their time until so many bytes are free; none but what a ledger
+ * line proves by its name, bytes and CRC32.
+ */
+export async function pruneEarly(
+  deps: PrunerDeps,
+  bytes: number,
+  signal: AbortSignal,
+): Promise<void> {
+  let freed = 0
+  for (const path of await uploadedFiles(deps)) {
+    if (signal.aborted || freed >= bytes) return
+    await judge(deps, path, signal, async (info) => {
+      const lines = await linesFor(deps, basename(path), info)
+      const [proof] = await proofsOf(path, lines, signal)
+      if (proof) freed += await remove(deps, path, info, proof)
+    })
   }
 }
 
@@ -51,32 +74,81 @@ export async function pruneAll(deps: PrunerDeps, signal: AbortSignal): Promise<v
  * any line is proven by the store, or goes back to be shipped.
  */
 export async function pruneOne(deps: PrunerDeps, path: string, signal: AbortSignal): Promise<void> {
-  const { problems, store, retentionMs } = deps
-  const file = basename(path)
+  const { store, retentionMs } = deps
+  // Both by the store's clock: where ours is wrong, or jumps, nothing goes too early for that.
+  const nowMs = store.now() ?? -Infinity
+  const isDue = ({ uploadedAt }: LedgerLine): boolean =>
+    retentionMs === 0 || nowMs - Date.parse(uploadedAt) >= retentionMs
+  await judge(deps, path, signal, async (info) => {
+    const lines = await linesFor(deps, basename(path), info)
+    if (lines.length > 0 && !lines.some(isDue)) return
+    const proofs = await proofsOf(path, lines, signal)
+    const [proof] = proofs
+    if (!proof) await proveOrReturn(deps, path, signal)
+    else if (proofs.every(isDue)) await remove(deps, path, info, proof)
+  })
+}
+
+/** The files of `uploaded/`, oldest first: so that a ledger is read once for all files of its day. */
+async function uploadedFiles({ folders, problems }: PrunerDeps): Promise<string[]> {
+  const names = await readdir(folders.uploaded).catch((error: unknown) => {
+    const reason = describeError(error)
+    problems.report('pruner', reason, { reason }, 'cannot look into uploaded/')
+    return []
+  })
+  const moment = (file: string): string => {
+    const name = parseSegmentName(file)
+    return name ? `${name.date}${name.time}` : file
+  }
+  return names
+    .filter((name) => name.endsWith('.mp4'))
+    .sort((a, b) => (moment(a) < moment(b) ? -1 : 1))
+    .map((name) => join(folders.uploaded, name))
+}
+
+/** Judges one file; what can't be judged now is reported, and stays. */
+async function judge(
+  { problems }: PrunerDeps,
+  path: string,
+  signal: AbortSignal,
+  verdict: (info: Stats) => Promise<void>,
+): Promise<void> {
   try {
     const info = await lstat(path).catch(ignoreMissing)
     if (!info?.isFile()) return
-    const lines = await linesFor(deps, file, info)
-    // Both by the store's clock: where ours is wrong, or jumps, nothing goes too early for that.
-    const nowMs = store.now() ?? -Infinity
-    const isDue = ({ uploadedAt }: LedgerLine): boolean =>
-      retentionMs === 0 || nowMs - Date.parse(uploadedAt) >= retentionMs
-    if (lines.length > 0 && !lines.some(isDue)) return
-    const crc32 = lines.length > 0 ? crcText(await fileCrc32(path, signal)) : undefined
-    const proofs = lines.filter((line) => line.crc32 === crc32)
-    if (proofs.length === 0) await proveOrReturn(deps, path, signal)
-    else if (proofs.every(isDue)) {
-      await unlink(path)
-      deps.log.info({ file, bytes: info.size, key: proofs[0]?.key }, 'pruned')
-    }
+    await verdict(info)
     problems.over(path)
   } catch (error) {
     if (signal.aborted || error instanceof SourceChanged) return
     // The store's health has its own voice.
     if (error instanceof StoreError && error.storeWide) return
     const reason = describeError(error)
-    problems.report(path, reason, { file, reason }, 'cannot be pruned')
+    problems.report(path, reason, { file: basename(path), reason }, 'cannot be pruned')
   }
+}
+
+/** Those of the lines that name the file's content. */
+async function proofsOf(
+  path: string,
+  lines: LedgerLine[],
+  signal: AbortSignal,
+): Promise<LedgerLine[]> {
+  if (lines.length === 0) return []
+  const crc32 = crcText(await fileCrc32(path, signal))
+  return lines.filter((line) => line.crc32 === crc32)
+}
+
+/** Returns how many bytes that has freed; another round may have been faster. */
+async function remove(
+  { log }: PrunerDeps,
+  path: string,
+  info: Stats,
+  { key }: LedgerLine,
+): Promise<number> {
+  const isOurs = await unlink(path).then(() => true, ignoreMissing)
+  if (!isOurs) return 0
+  log.info({ file: basename(path), bytes: info.size, key }, 'pruned')
+  return bytesOnDisk(info)
 }
 
 /** Lines that may speak of this file: a move may have given it a suffix that they don't have. */

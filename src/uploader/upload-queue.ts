@@ -82,6 +82,11 @@ export class UploadQueue {
     return this.#waiting.has(path) || this.#inFlight.has(path)
   }
 
+  /** Forgets a file unless it is in flight; answers whether nobody will upload it now. */
+  withdraw(path: string): boolean {
+    return this.#waiting.delete(path)
+  }
+
   /** Forgets what waits and isn't there any more. */
   retain(isThere: (path: string) => boolean): void {
     for (const path of this.#waiting.keys()) if (!isThere(path)) this.#waiting.delete(path)

@@ -1,12 +1,13 @@
-import { readdir, statfs } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import type { Clock } from '../daemon/clock.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import type { Folders } from '../segments/folders.ts'
+import type { DiskState } from './free-space.ts'
 import type { StoreHealth, StoreState } from './store-health.ts'
 import type { InFlight, UploadQueue } from './upload-queue.ts'
 
 /** What `data/status/uploader.json` says, beside its header. */
-export interface UploaderStatus extends Record<string, unknown> {
+export interface UploaderStatus extends DiskState, Record<string, unknown> {
   store: StoreState
   waiting: number
   waitingBytes: number
@@ -21,8 +22,6 @@ export interface UploaderStatus extends Record<string, unknown> {
   /** Since the start of the process. */
   uploaded: { count: number; bytes: number }
   quarantine: number
-  /** Of the disk of `recordings/`. */
-  freeBytes: number
 }
 
 interface UploadDone {
@@ -44,7 +43,7 @@ export class UploadStatus {
   readonly #clock: Clock
   #uploaded = { count: 0, bytes: 0 }
   #lastUpload: UploadDone | undefined
-  #disk = { quarantine: 0, freeBytes: 0 }
+  #quarantine = 0
 
   constructor(folders: Folders, problems: ProblemLog, clock: Clock) {
     this.#folders = folders
@@ -60,21 +59,16 @@ export class UploadStatus {
     this.#lastUpload = { ...upload, at: new Date(this.#clock.now()).toISOString() }
   }
 
-  /** Looks at the disk now and then: the status itself must never wait for it. */
+  /** Looks into the quarantine now and then: the status itself must never wait for a disk. */
   async keepLooking(signal: AbortSignal): Promise<void> {
-    const { quarantine, recordings } = this.#folders
     while (!signal.aborted) {
-      const names = await readdir(quarantine).catch(() => [])
-      const disk = await statfs(recordings).catch(() => ({ bavail: 0, bsize: 0 }))
-      this.#disk = {
-        quarantine: names.filter((name) => name.endsWith('.mp4')).length,
-        freeBytes: disk.bavail * disk.bsize,
-      }
+      const names = await readdir(this.#folders.quarantine).catch(() => [])
+      this.#quarantine = names.filter((name) => name.endsWith('.mp4')).length
       await this.#clock.sleep(lookEveryMs, signal)
     }
   }
 
-  of(queue: UploadQueue, health: StoreHealth): UploaderStatus {
+  of(queue: UploadQueue, health: StoreHealth, disk: DiskState): UploaderStatus {
     const { waiting } = queue
     const oldestMs = waiting.reduce((least, { startMs }) => Math.min(least, startMs), Infinity)
     return {
@@ -90,7 +84,8 @@ export class UploadStatus {
         .map(({ text }) => text),
       ...(this.#lastUpload ? { lastUpload: this.#lastUpload } : {}),
       uploaded: this.#uploaded,
-      ...this.#disk,
+      quarantine: this.#quarantine,
+      ...disk,
     }
   }
 }

@@ -68,6 +68,7 @@ export function healthyReport(): InstallationReport & {
         uploaded: { count: 12, bytes: 900e6 },
         quarantine: 0,
         freeBytes: 123.4e9,
+        minFreeBytes: 2e9,
       },
     },
   }

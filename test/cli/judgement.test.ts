@@ -79,10 +79,13 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     /waiting for 2 h/,
   ],
   [
-    'a disk that is almost full is a problem',
-    () => ({ freeBytes: 5e8 }),
+    'a disk that is almost full is a problem, and what is done about it is said',
+    (report) =>
+      onUploader(report, {
+        problems: ['free space has fallen below MIN_FREE_DISK_GB: uploaded/ is pruned early'],
+      }),
     'degraded',
-    /^the disk is almost full: 500 MB free at \/cam$/,
+    /^free space has fallen below MIN_FREE_DISK_GB: uploaded\/ is pruned early$/,
   ],
   [
     'a daemon that nobody would start again is a problem',
@@ -168,6 +171,14 @@ test('a daemon that is down comes before a camera that fails', () => {
     'the uploader is not running: it is started again and again: its log says why',
     'Front is not recording: refused',
   ])
+})
+
+test('a disk that is almost full is a problem even while the uploader cannot say so', () => {
+  const report = { ...healthyReport(), freeBytes: 5e8 }
+  const uploader = { ...report.uploader, pid: undefined }
+  const { problems } = judge({ ...report, uploader }, nowMs)
+  assert.equal(problems[1], 'the disk is almost full: 500 MB free at /cam')
+  assert.deepEqual(judge(report, nowMs).problems, [])
 })
 
 test('the exit codes are those that monitoring expects', () => {

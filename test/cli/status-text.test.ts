@@ -109,6 +109,15 @@ test('a camera that has failed once was not restarted yet', () => {
   )
 })
 
+test('a disk that fills up is told with the time that is left', () => {
+  const { uploader, ...report } = healthyReport()
+  const status = { ...uploader.status, fullInHours: 5.2 }
+  assert.match(
+    textOf({ ...report, uploader: { ...uploader, status } }),
+    /\nDisk {9}123 GB free at \/cam; full in 5 h 12 min at this rate\n/,
+  )
+})
+
 test('an installation that never ran has nothing more to tell', () => {
   const unseen = { status: undefined, seenAtMs: undefined, base: undefined }
   const stopped = { pid: undefined, keepAlivePid: undefined, ...unseen }

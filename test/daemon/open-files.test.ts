@@ -45,8 +45,8 @@ test("lsof's field output is read, whatever its locale could not print", () => {
   const output =
     'p12\nf3\naw\nD0x10\ni7\nn/a/b\nf4\nar\nD0x10\ni8\nn/a/\\xc3\\xa9\\\\\np13\nf5\nau\nn/ü\n'
   assert.deepEqual(parseLsof(output), [
-    { pid: 12, path: '/a/b', writable: true, id: '16:7' },
-    { pid: 12, path: '/a/é\\', writable: false, id: '16:8' },
-    { pid: 13, path: '/ü', writable: true, id: '0:' },
+    { pid: 12, descriptor: '3', path: '/a/b', writable: true, id: '16:7' },
+    { pid: 12, descriptor: '4', path: '/a/é\\', writable: false, id: '16:8' },
+    { pid: 13, descriptor: '5', path: '/ü', writable: true, id: '0:' },
   ])
 })

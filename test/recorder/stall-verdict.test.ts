@@ -5,6 +5,7 @@ import { stallVerdict, type RunFacts, type Stall } from '../../src/recorder/stal
 const healthy: RunFacts = {
   runningMs: 60_000,
   alive: true,
+  fileDeleted: false,
   noOpenFileMs: 0,
   unwrittenMs: 900,
   noVideoMs: 900,
@@ -38,6 +39,11 @@ const cases: [string, Partial<RunFacts>, Stall | undefined][] = [
     'where open files cannot be seen, the rest still counts',
     { noOpenFileMs: undefined, noVideoMs: 20_000 },
     'no new video',
+  ],
+  [
+    'a file that is deleted while it is written is noticed at once, even at the start',
+    { fileDeleted: true, runningMs: 3000 },
+    'file deleted',
   ],
   ['time stamps that jump ahead are noticed', { aheadMs: 3_600_000 }, 'time stamps jumped'],
   ['a burst after a pause is no jump', { aheadMs: 29_000 }, undefined],

@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, open, readFile, rename, stat, truncate, utimes } from 'node:fs/promises'
+import {
+  copyFile,
+  mkdir,
+  open,
+  readFile,
+  rename,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,13 +69,20 @@ export async function finalized(): Promise<string> {
   return cached('finalized', flags)
 }
 
+/** A finalized file that takes so much room on the disk. */
+export async function solid(path: string, bytes: number): Promise<void> {
+  await padded(path, bytes)
+  await writeFile(path, await readFile(path))
+}
+
 /** A finalized file, padded by a hole to a size. */
 export async function padded(path: string, bytes: number): Promise<void> {
   await copyFile(await finalized(), path)
   const { size } = await stat(path)
-  const header = Buffer.alloc(8)
-  header.writeUInt32BE(bytes - size)
+  const header = Buffer.alloc(16)
+  header.writeUInt32BE(1)
   header.write('free', 4)
+  header.writeBigUInt64BE(BigInt(bytes - size), 8)
   const file = await open(path, 'a')
   await file.write(header)
   await file.close()
@@ -106,10 +123,11 @@ export async function openWorkbench(
   t: TestContext,
   options: S3ServerOptions = {},
   settings: Partial<S3Settings> = {},
+  base?: string,
 ): Promise<Workbench> {
   const server = await S3Server.start(options)
   t.after(async () => server.close())
-  const folders = foldersBelow(await temporaryFolder(t))
+  const folders = foldersBelow(base ?? (await temporaryFolder(t)))
   await makeFolders(folders)
   const log = new LogLines()
   const store = new S3ObjectStore({ ...settingsFor(server), ...settings })
