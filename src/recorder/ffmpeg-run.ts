@@ -5,7 +5,7 @@ import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import type { Camera } from './config.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
-import { recordingInput, type RecordingOptions } from './ffmpeg-args.ts'
+import { recordingInput, type HowToConnect, type RecordingOptions } from './ffmpeg-args.ts'
 import type { Stall } from './stall-verdict.ts'
 import { StreamCheck, type StreamInfo } from './stream-probe.ts'
 
@@ -46,6 +46,8 @@ export class FfmpegRun {
   readonly startedMs: number
   /** When its count of video packets last rose, on the monotonic clock. */
   videoRoseMs: number
+  /** Whether the camera has answered, and said what it sends. */
+  isConnected = false
   /** Video packets so far. */
   frames = 0
   /** The most that the camera's time stamps have outrun the clock at once. */
@@ -65,7 +67,7 @@ export class FfmpegRun {
   constructor(
     camera: Camera,
     stream: StreamInfo,
-    options: RecordingOptions & { lockFolder: string; clock: Clock },
+    options: RecordingOptions & HowToConnect & { lockFolder: string; clock: Clock },
     listener: RunListener,
   ) {
     this.camera = camera
@@ -91,6 +93,11 @@ export class FfmpegRun {
 
   get pid(): number | undefined {
     return this.#child.pid
+  }
+
+  /** What it records, as far as FFmpeg has said. */
+  get stream(): StreamInfo {
+    return this.#streamCheck.found
   }
 
   /** Ends it in order: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
@@ -159,6 +166,7 @@ export class FfmpegRun {
   /** Answers whether a line may tell why FFmpeg ends. */
   #readLine(line: string, listener: RunListener): boolean {
     listener.line(line)
+    if (line.includes('Input #')) this.isConnected = true
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const found = this.#streamCheck.differs(line)
