@@ -36,6 +36,8 @@ export interface RunListener {
 /** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
 const endAtMostMs = 5000
 const killAtMostMs = 2500
+/** One that listens ends at once. */
+const deafMs = 1000
 
 /** Time stamps that advance at less than this share of the clock stand still. */
 const frozenRate = 0.1
@@ -102,24 +104,24 @@ export class FfmpegRun {
 
   /** Ends it in order: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
   stop(): void {
-    this.#end({ why: 'stopped' }, 'SIGINT')
+    this.#end({ why: 'stopped' })
   }
 
-  /** Ends it at once, for what has stalled does not listen; in order, if it still has packets to write. */
+  /** Ends it in order if it still listens, as it does where sound goes on; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, stall.startsWith('time stamps') ? 'SIGINT' : 'SIGKILL')
+    this.#end({ why: 'stalled', stall }, stall.startsWith('time stamps') ? endAtMostMs : deafMs)
   }
 
-  #end(asked: RunEnd, signal: NodeJS.Signals): void {
+  #end(asked: RunEnd, withinMs = endAtMostMs): void {
     if (this.#asked) return
     this.#asked = asked
-    this.#child.kill(signal)
-    void this.#insist(asked)
+    this.#child.kill('SIGINT')
+    void this.#insist(asked, withinMs)
   }
 
   /** What even SIGKILL doesn't end (a dead disk holds it) must not keep its camera waiting. */
-  async #insist(asked: RunEnd): Promise<void> {
-    if (await this.#child.endsWithin(endAtMostMs)) return
+  async #insist(asked: RunEnd, withinMs: number): Promise<void> {
+    if (await this.#child.endsWithin(withinMs)) return
     this.#child.kill('SIGKILL')
     if (await this.#child.endsWithin(killAtMostMs)) return
     this.#child.abandon()
@@ -170,7 +172,7 @@ export class FfmpegRun {
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const found = this.#streamCheck.differs(line)
-    if (found) this.#end({ why: 'stream changed', found }, 'SIGINT')
+    if (found) this.#end({ why: 'stream changed', found })
     return !/\[(info|verbose|debug)\]/.test(line)
   }
 

@@ -72,12 +72,16 @@ export class RunningDaemon {
   }
 }
 
-/** Starts a daemon on an ENV_FILE of these variables below `folder`; it never outlives the test. */
+/**
+ * Starts a daemon on an ENV_FILE of these settings below `folder`, and with more variables in its
+ * environment; it never outlives the test.
+ */
 export async function startDaemon(
   t: TestContext,
   daemon: 'recorder' | 'uploader',
   folder: string,
   settings: Record<string, string | number>,
+  variables: NodeJS.ProcessEnv = {},
 ): Promise<RunningDaemon> {
   await build()
   const envFile = join(folder, '.env')
@@ -85,7 +89,7 @@ export async function startDaemon(
     .map(([name, value]) => `${name}='${value}'\n`)
     .join('')
   await writeFile(envFile, text, { mode: 0o600 })
-  const running = new RunningDaemon(daemon, envFile, {})
+  const running = new RunningDaemon(daemon, envFile, variables)
   const { runFolder } = readEnvironment({ ENV_FILE: envFile })
   t.after(async () => {
     running.process.kill('SIGKILL')
