@@ -4,6 +4,8 @@ export interface Faults {
   silent: boolean
   /** No video; audio, metadata and RTCP go on. */
   videoStops: boolean
+  /** No audio, though the description promises it. */
+  audioStops: boolean
   /** No RTP; RTCP goes on. */
   rtpStops: boolean
   /** The port is closed; clients that are connected stay so. */
@@ -27,6 +29,7 @@ export function noFaults(onSwitch: () => void): Faults {
   const faults: Faults = {
     silent: false,
     videoStops: false,
+    audioStops: false,
     rtpStops: false,
     refuseConnections: false,
     unauthorized: false,

@@ -56,6 +56,11 @@ export class LiveSource {
     this.#timer = undefined
   }
 
+  /** The number of the video frame of this moment. */
+  get frameNow(): number {
+    return this.#lanes[0]!.indexAt(this.#nowMs())
+  }
+
   /** The RTP timestamp of the instant of the next frame, or keyframe, of video. */
   startTimestamp(track: Track, from: 'frame' | 'keyframe'): number {
     const video = this.#lanes[0]!
@@ -126,7 +131,11 @@ class Lane {
   }
 
   skipTo(mediaMs: number): void {
-    this.#next = Math.ceil((mediaMs * this.track.clockRate) / 1000 / this.track.frameTicks)
+    this.#next = this.indexAt(mediaMs) + 1
+  }
+
+  indexAt(mediaMs: number): number {
+    return Math.floor((mediaMs * this.track.clockRate) / 1000 / this.track.frameTicks)
   }
 
   take(): LiveFrame {

@@ -93,12 +93,13 @@ export class MediaSender {
   #receive(frame: LiveFrame): void {
     if (performance.now() - this.#reportedAtMs >= REPORT_EVERY_MS) this.report()
     const isVideo = frame.track.media === 'video'
-    const { silent, rtpStops, videoStops, videoLateMs, startsMidGop } = this.#faults
+    const { silent, rtpStops, videoStops, audioStops, videoLateMs, startsMidGop } = this.#faults
     const canStart = isVideo && (frame.isEntryPoint || startsMidGop)
     if (canStart) this.#hasStarted = true
     if (!this.#hasStarted) return
     const hasNoVideo = videoStops || performance.now() - this.#playedAtMs < videoLateMs
-    const isLost = silent || rtpStops || (isVideo && hasNoVideo)
+    const hasStopped = isVideo ? hasNoVideo : audioStops && frame.track.media === 'audio'
+    const isLost = silent || rtpStops || hasStopped
     if (isVideo) this.#needsKeyframe = isLost || (this.#needsKeyframe && !canStart)
     if (!isLost && !(isVideo && this.#needsKeyframe)) this.#send(frame)
   }

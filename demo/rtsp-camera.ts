@@ -28,6 +28,8 @@ export interface ClientEvent {
   atMs: number
   /** `connected`, or an RTSP method and the status it was answered with, such as `PLAY 200`. */
   what: string
+  /** How many clients were playing then. */
+  playing: number
 }
 
 const HOST = '127.0.0.1'
@@ -94,6 +96,11 @@ export class RtspCamera {
     return [...this.#sessions].filter((session) => session.isPlaying).length
   }
 
+  /** The number of the video frame of this moment. */
+  get frameNow(): number {
+    return this.#source.frameNow
+  }
+
   /** Closes the connections of all clients at once. */
   disconnectAll(): void {
     for (const session of this.#sessions) session.disconnect()
@@ -142,7 +149,7 @@ export class RtspCamera {
   }
 
   #remember(what: string): void {
-    this.events.push({ atMs: Date.now(), what })
+    this.events.push({ atMs: Date.now(), what, playing: this.playing })
     if (this.events.length > REMEMBERED_EVENTS) this.events.shift()
   }
 }

@@ -107,6 +107,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   refused: 'camera refused',
   'no answer': 'camera silent',
   'unknown host': 'unknown host',
+  silent: 'camera silent',
   'no video': 'no video',
   'disk full': 'disk full',
   folder: 'folder not writable',
@@ -123,7 +124,8 @@ export function gapReason(end: RunEnd): string {
       return recorderDown
     case 'stalled':
       if (end.stall === 'process gone') return 'FFmpeg died'
-      if (end.stall === 'no new video') return 'camera silent'
+      if (/^no (new )?video/.test(end.stall)) return 'camera silent'
+      if (end.stall === 'no video since the start') return 'no video'
       return end.stall
     case 'stream changed':
       return 'stream changed'

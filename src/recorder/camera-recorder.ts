@@ -52,6 +52,8 @@ export class CameraRecorder {
   #run: FfmpegRun | undefined
   #restarts = 0
   #failures = 0
+  /** Whether the last try ended because no video came in time. */
+  #lateVideo = false
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
   readonly #segments: CameraSegments
@@ -72,12 +74,16 @@ export class CameraRecorder {
     const { clock } = this.#deps.options
     while (!signal.aborted) {
       this.#enter('starting')
+      const startedMs = clock.monotonicMs()
       const end = await this.#attempt(signal)
       if (signal.aborted) return
       this.#failures += 1
       this.#gaps.failed(gapReason(end))
-      const rejected = end.why === 'ended' && end.diagnosis.kind === 'rejected'
-      const delayMs = restartDelayMs(this.#failures, rejected, Math.random())
+      const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
+      this.#lateVideo = kind === 'no video'
+      const rejected = kind === 'rejected'
+      const tookMs = clock.monotonicMs() - startedMs
+      const delayMs = restartDelayMs({ failures: this.#failures, rejected, tookMs }, Math.random())
       this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       this.#restarts += 1
@@ -131,7 +137,8 @@ export class CameraRecorder {
     const { streams, options, log } = this.#deps
     const known = await streams.recall(this.#camera)
     if (known) return known
-    const found = await probeStream(this.#camera, options.stallAfterMs, signal)
+    const how = { stallAfterMs: options.stallAfterMs, lateVideo: this.#lateVideo }
+    const found = await probeStream(this.#camera, how, signal)
     if ('kind' in found) return found
     await streams.remember(this.#camera, found).catch((error: unknown) => {
       log.warn({ camera: this.#camera.name, error }, 'cannot remember what the camera sends')
@@ -144,8 +151,9 @@ export class CameraRecorder {
   async #record(stream: StreamInfo, signal: AbortSignal): Promise<RunEnd> {
     const { options, watchdog, redactor, log } = this.#deps
     const camera = this.#camera.name
-    const run = new FfmpegRun(this.#camera, stream, options, {
-      recording: () => this.#reportRecording(stream),
+    const how = { ...options, lateVideo: this.#lateVideo }
+    const run = new FfmpegRun(this.#camera, stream, how, {
+      recording: () => this.#reportRecording(run.stream),
       footage: (totalMs) => this.#gaps.footage(totalMs),
       segmentOpened: (file) => this.#segments.opened(file),
       segmentClosed: (file, seconds) => this.#segments.closed(file, seconds),
@@ -174,7 +182,9 @@ export class CameraRecorder {
     }
   }
 
-  #reportRecording({ video, width, height, audio }: StreamInfo): void {
+  #reportRecording(stream: StreamInfo): void {
+    this.#stream = stream
+    const { video, width, height, audio } = stream
     const camera = this.#camera.name
     const over = this.#deps.problems.over(camera)
     const before = over && { after: over.reason, tries: over.tries, since: over.since }
@@ -212,7 +222,7 @@ function endProcess(pid: number): void {
 /** Whether an end may mean that the camera doesn't send what was remembered of it. */
 function needsProbe(end: RunEnd): boolean {
   if (end.why === 'stream changed') return true
-  return end.why === 'ended' && ['no video', 'other'].includes(end.diagnosis.kind)
+  return end.why === 'ended' && end.diagnosis.kind === 'other'
 }
 
 function describeEnd(end: RunEnd): string {

@@ -14,7 +14,16 @@ export interface Input {
   stdin: string
 }
 
+/** FFmpeg's own patience is 5 s. */
+const lateVideoUs = 20_000_000
+
 const protocols = 'file,pipe,fd,rtsp,rtp,srtp,udp,tcp,tls,crypto,http,https,httpproxy,rtmp,rtmps'
+
+export interface HowToConnect {
+  stallAfterMs: number
+  /** Whether it may last long until the first video comes. */
+  lateVideo: boolean
+}
 
 /**
  * The camera as an input of ffmpeg or ffprobe. The URL goes through stdin, as a concat script of
@@ -22,7 +31,7 @@ const protocols = 'file,pipe,fd,rtsp,rtp,srtp,udp,tcp,tls,crypto,http,https,http
  */
 export function cameraInput(
   camera: Camera,
-  stallAfterMs: number,
+  { stallAfterMs, lateVideo }: HowToConnect,
   moreOptions: string[] = [],
 ): Input {
   // FFmpeg gives up after twice its timeout, in µs.
@@ -30,6 +39,8 @@ export function cameraInput(
   const options = camera.url.startsWith('rtsp')
     ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]
     : [`rw_timeout ${timeoutUs}`]
+  // Not for all: a camera that promises sound, and sends none, makes FFmpeg wait as long each time.
+  if (lateVideo) options.push(`analyzeduration ${lateVideoUs}`)
   const script = ['ffconcat version 1.0', `file ${camera.url}`]
   return {
     args: ['-f', 'concat', '-safe', '0', '-protocol_whitelist', protocols, '-i', 'pipe:0'],
@@ -52,10 +63,10 @@ export interface RecordingOptions {
 export function recordingInput(
   camera: Camera,
   stream: StreamInfo,
-  options: RecordingOptions,
+  options: RecordingOptions & HowToConnect,
 ): Input {
   const isCopied = options.video.codec === 'copy'
-  const { args, stdin } = cameraInput(camera, options.stallAfterMs, [
+  const { args, stdin } = cameraInput(camera, options, [
     // It is known what comes: FFmpeg need not count frames for a second before it writes the first.
     'fpsprobesize 0',
     // A decoder needs time stamps that don't jump; the clock here has such.

@@ -10,6 +10,7 @@ export interface Diagnosis {
     | 'refused'
     | 'no answer'
     | 'unknown host'
+    | 'silent'
     | 'no video'
     | 'disk full'
     | 'folder'
@@ -33,6 +34,9 @@ interface Place {
   /** `RTSP` */
   scheme: string
 }
+
+/** Ends a recording with 0, but an attempt to connect with 1. */
+const timedOutReading = /pipe:0: Connection timed out/
 
 const rules: Rule[] = [
   [
@@ -79,8 +83,7 @@ const rules: Rule[] = [
   [
     'no video',
     /matches no streams|does not contain any stream|Could not find codec parameters.*Video/,
-    ({ path }) =>
-      `the camera sends no video on ${path}: choose another path, or restart the camera`,
+    sayNoVideo,
   ],
   [
     'folder',
@@ -103,10 +106,21 @@ export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
   for (const [kind, pattern, say] of rules)
     if (pattern.test(text) && (end.code !== 0 || tellsOfTheEnd.has(kind)))
       return { kind, text: say(place) }
+  if (end.code === 0 && timedOutReading.test(text))
+    return { kind: 'silent', text: `${place.address} is connected, but has fallen silent` }
   if (end.code === 0)
     return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
   const last = end.lines.at(-1)
   return { kind: 'other', text: `FFmpeg exited with ${end.code}${last ? `: ${last}` : ''}` }
+}
+
+/** What is wrong where a stream was described, but no video of it has come. */
+export function noVideo(camera: Camera): Diagnosis {
+  return { kind: 'no video', text: sayNoVideo(placeOf(camera)) }
+}
+
+function sayNoVideo({ path }: Place): string {
+  return `the camera sends no video yet on ${path}: if that stays so, choose another path, or restart the camera`
 }
 
 /** An FFmpeg that ends with 0 may have complained of much before; only these say why it ended. */

@@ -5,7 +5,7 @@ import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import type { Camera } from './config.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
-import { recordingInput, type RecordingOptions } from './ffmpeg-args.ts'
+import { recordingInput, type HowToConnect, type RecordingOptions } from './ffmpeg-args.ts'
 import type { Stall } from './stall-verdict.ts'
 import { StreamCheck, type StreamInfo } from './stream-probe.ts'
 
@@ -36,6 +36,8 @@ export interface RunListener {
 /** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
 const endAtMostMs = 5000
 const killAtMostMs = 2500
+/** One that listens ends at once. */
+const deafMs = 1000
 
 /** Time stamps that advance at less than this share of the clock stand still. */
 const frozenRate = 0.1
@@ -46,6 +48,8 @@ export class FfmpegRun {
   readonly startedMs: number
   /** When its count of video packets last rose, on the monotonic clock. */
   videoRoseMs: number
+  /** Whether the camera has answered, and said what it sends. */
+  isConnected = false
   /** Video packets so far. */
   frames = 0
   /** The most that the camera's time stamps have outrun the clock at once. */
@@ -65,7 +69,7 @@ export class FfmpegRun {
   constructor(
     camera: Camera,
     stream: StreamInfo,
-    options: RecordingOptions & { lockFolder: string; clock: Clock },
+    options: RecordingOptions & HowToConnect & { lockFolder: string; clock: Clock },
     listener: RunListener,
   ) {
     this.camera = camera
@@ -93,26 +97,31 @@ export class FfmpegRun {
     return this.#child.pid
   }
 
+  /** What it records, as far as FFmpeg has said. */
+  get stream(): StreamInfo {
+    return this.#streamCheck.found
+  }
+
   /** Ends it in order: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
   stop(): void {
-    this.#end({ why: 'stopped' }, 'SIGINT')
+    this.#end({ why: 'stopped' })
   }
 
-  /** Ends it at once, for what has stalled does not listen; in order, if it still has packets to write. */
+  /** Ends it in order if it still listens, as it does where sound goes on; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, stall.startsWith('time stamps') ? 'SIGINT' : 'SIGKILL')
+    this.#end({ why: 'stalled', stall }, stall.startsWith('time stamps') ? endAtMostMs : deafMs)
   }
 
-  #end(asked: RunEnd, signal: NodeJS.Signals): void {
+  #end(asked: RunEnd, withinMs = endAtMostMs): void {
     if (this.#asked) return
     this.#asked = asked
-    this.#child.kill(signal)
-    void this.#insist(asked)
+    this.#child.kill('SIGINT')
+    void this.#insist(asked, withinMs)
   }
 
   /** What even SIGKILL doesn't end (a dead disk holds it) must not keep its camera waiting. */
-  async #insist(asked: RunEnd): Promise<void> {
-    if (await this.#child.endsWithin(endAtMostMs)) return
+  async #insist(asked: RunEnd, withinMs: number): Promise<void> {
+    if (await this.#child.endsWithin(withinMs)) return
     this.#child.kill('SIGKILL')
     if (await this.#child.endsWithin(killAtMostMs)) return
     this.#child.abandon()
@@ -159,10 +168,11 @@ export class FfmpegRun {
   /** Answers whether a line may tell why FFmpeg ends. */
   #readLine(line: string, listener: RunListener): boolean {
     listener.line(line)
+    if (line.includes('Input #')) this.isConnected = true
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const found = this.#streamCheck.differs(line)
-    if (found) this.#end({ why: 'stream changed', found }, 'SIGINT')
+    if (found) this.#end({ why: 'stream changed', found })
     return !/\[(info|verbose|debug)\]/.test(line)
   }
 

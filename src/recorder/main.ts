@@ -18,7 +18,8 @@ await runDaemon({
     await makeFolders(folders)
     const openFiles = new OpenFiles()
     const segments = new OpenSegments(folders, log)
-    const watchdog = new Watchdog({ openFiles, stallAfterMs, clock, log })
+    const problems = new ProblemLog(log, clock)
+    const watchdog = new Watchdog({ openFiles, stallAfterMs, clock, problems, log })
     const deps = {
       options: {
         openFolder: folders.open,
@@ -34,7 +35,7 @@ await runDaemon({
       watchdog,
       openFiles,
       redactor,
-      problems: new ProblemLog(log, clock),
+      problems,
       log,
     }
     const past = await pastFootage(lastStatus, folders)

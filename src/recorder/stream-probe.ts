@@ -4,8 +4,8 @@ import { z } from 'zod'
 import { runChild } from '../daemon/child.ts'
 import { withoutCredentials } from './camera-url.ts'
 import type { Camera } from './config.ts'
-import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
-import { cameraInput } from './ffmpeg-args.ts'
+import { diagnose, noVideo, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import { cameraInput, type HowToConnect } from './ffmpeg-args.ts'
 
 /** What a camera sends, as far as it decides how it is recorded. */
 export interface StreamInfo {
@@ -47,22 +47,24 @@ const probeAtMostMs = 30_000
 /** Asks the camera what it sends. */
 export async function probeStream(
   camera: Camera,
-  stallAfterMs: number,
+  how: HowToConnect,
   signal: AbortSignal,
 ): Promise<StreamInfo | Diagnosis> {
-  const input = cameraInput(camera, stallAfterMs)
+  const input = cameraInput(camera, how)
   const command = ['ffprobe', '-v', 'error', '-of', 'json', '-show_streams', ...input.args]
   const end = await runChild(command, { stdin: input.stdin, atMostMs: probeAtMostMs }, signal)
   const lines = end.timedOut ? ['timed out'] : end.lines
-  return readProbe(end.stdout) ?? diagnose(camera, { ...end, lines })
+  const found = readProbe(end.stdout)
+  if (found) return found
+  return end.code === 0 ? noVideo(camera) : diagnose(camera, { ...end, lines })
 }
 
-/** What ffprobe's JSON says of the stream; undefined where there is no video in it. */
+/** What ffprobe's JSON says of the stream; undefined where there is no video in it, or only the promise. */
 function readProbe(json: string): StreamInfo | undefined {
   const result = probed.safeParse(parseJson(json))
   const streams = result.data?.streams ?? []
   const video = streams.find(({ codec_type }) => codec_type === 'video')
-  if (!video?.codec_name) return undefined
+  if (!video?.codec_name || video.width === 0) return undefined
   return {
     video: video.codec_name,
     width: video.width,
@@ -78,12 +80,15 @@ function readProbe(json: string): StreamInfo | undefined {
  * type is recorded, so only that one counts.
  */
 export class StreamCheck {
+  /** What FFmpeg was started for, of the size that it has found. */
+  found: StreamInfo
   readonly #expected: StreamInfo
   /** The types whose first stream is still to be named; empty outside of the input's list. */
   #open = new Set<string>()
 
   constructor(expected: StreamInfo) {
     this.#expected = expected
+    this.found = expected
   }
 
   /** The codec that a line of stderr names, if it is another one. */
@@ -92,6 +97,9 @@ export class StreamCheck {
     if (/Stream mapping:|Output #/.test(line)) this.#open.clear()
     const [, type = '', codec] = /Stream #0:\d+.*?: (Video|Audio): (\w+)/.exec(line) ?? []
     if (!this.#open.delete(type)) return undefined
+    const [, width, height] = /, (\d+)x(\d+)/.exec(line) ?? []
+    if (width && height)
+      this.found = { ...this.found, width: Number(width), height: Number(height) }
     const expected = type === 'Video' ? this.#expected.video : this.#expected.audio
     return codec === expected ? undefined : codec
   }

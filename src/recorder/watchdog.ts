@@ -9,13 +9,18 @@ import {
   type OpenFiles,
   type OpenFilesSource,
 } from '../daemon/open-files.ts'
+import type { ProblemLog } from '../daemon/problem-log.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
 import { stallVerdict } from './stall-verdict.ts'
 
-const sweepEveryMs = 5000
+/** lsof costs 15 ms of CPU. */
+const lookEveryMs = 5000
+const judgeEveryMs = 1000
+/** By then a recording has begun, unless the camera makes it wait. */
+const waitingAfterMs = 5000
 
-/** The segment that a run is writing, as the last sweep saw it. */
+/** The segment that a run is writing, as the last look saw it. */
 export interface CurrentFile {
   file: string
   bytes: number
@@ -28,6 +33,18 @@ interface Watched {
   fileDeleted: boolean
   seenOpenMs: number
   seenWrittenMs: number
+  /** As of the last look. */
+  noOpenFileMs: number | undefined
+  unwrittenMs: number
+  saidThatItWaits: boolean
+}
+
+export interface WatchdogOptions {
+  openFiles: OpenFiles
+  stallAfterMs: number
+  clock: Clock
+  problems: ProblemLog
+  log: Log
 }
 
 /** Ends every FFmpeg that has stalled; its camera's loop then starts another. */
@@ -35,69 +52,104 @@ export class Watchdog {
   readonly #openFiles: OpenFiles
   readonly #stallAfterMs: number
   readonly #clock: Clock
+  readonly #problems: ProblemLog
   readonly #log: Log
   readonly #watched = new Map<FfmpegRun, Watched>()
 
-  constructor(options: { openFiles: OpenFiles; stallAfterMs: number; clock: Clock; log: Log }) {
+  constructor(options: WatchdogOptions) {
     this.#openFiles = options.openFiles
     this.#stallAfterMs = options.stallAfterMs
     this.#clock = options.clock
+    this.#problems = options.problems
     this.#log = options.log
   }
 
   /** Watches a run until it ends. */
   watch(run: FfmpegRun): void {
     const now = this.#clock.monotonicMs()
-    this.#watched.set(run, { run, fileDeleted: false, seenOpenMs: now, seenWrittenMs: now })
+    this.#watched.set(run, {
+      run,
+      fileDeleted: false,
+      seenOpenMs: now,
+      seenWrittenMs: now,
+      noOpenFileMs: 0,
+      unwrittenMs: 0,
+      saidThatItWaits: false,
+    })
     void run.ended.then(() => this.#watched.delete(run))
   }
 
-  /** What a run is writing; undefined until a sweep has seen it. */
+  /** What a run is writing; undefined until a look has seen it. */
   currentFile(run: FfmpegRun): CurrentFile | undefined {
     const current = this.#watched.get(run)?.current
     return current && { file: current.file, bytes: current.size, growing: current.growing }
   }
 
-  /** Sweeps every 5 s until the signal aborts. */
+  /** Looks at open files every 5 s, and judges every second, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#lookAtFiles(signal), this.#judge(signal)])
+  }
+
+  async #lookAtFiles(signal: AbortSignal): Promise<void> {
     let source: OpenFilesSource = 'lsof'
     while (!signal.aborted) {
-      await this.#sweep()
+      const watched = [...this.#watched.values()].filter(({ run }) => run.pid !== undefined)
+      const files = await this.#openFiles.of(watched.map(({ run }) => run.pid ?? 0))
+      for (const one of watched) await this.#look(one, files)
       if (source !== this.#openFiles.source) {
         source = this.#openFiles.source
         if (source === 'lsof') this.#log.info({}, 'lsof works again')
         else this.#log.warn({ instead: source }, 'lsof cannot be run: is it installed?')
       }
-      await this.#clock.sleep(sweepEveryMs, signal)
+      await this.#clock.sleep(lookEveryMs, signal)
     }
   }
 
-  async #sweep(): Promise<void> {
-    const watched = [...this.#watched.values()].filter(({ run }) => run.pid !== undefined)
-    const files = await this.#openFiles.of(watched.map(({ run }) => run.pid ?? 0))
-    for (const one of watched) await this.#look(one, files)
+  async #judge(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      for (const watched of this.#watched.values()) this.#judgeOne(watched)
+      await this.#clock.sleep(judgeEveryMs, signal)
+    }
   }
 
-  async #look(watched: Watched, files: OpenFile[] | undefined): Promise<void> {
-    const { run } = watched
-    await this.#lookAtFile(watched, files)
+  #judgeOne(watched: Watched): void {
+    const { run, noOpenFileMs, unwrittenMs } = watched
+    if (run.pid === undefined) return
     const now = this.#clock.monotonicMs()
     const facts = {
-      runningMs: now - run.startedMs,
       alive: isAlive(run.pid),
       fileDeleted: watched.fileDeleted,
-      noOpenFileMs: files && now - watched.seenOpenMs,
-      unwrittenMs: files ? now - watched.seenWrittenMs : 0,
+      hasBegun: run.frames > 0,
+      noOpenFileMs,
+      unwrittenMs,
       noVideoMs: now - run.videoRoseMs,
       aheadMs: run.aheadMs,
       frozenTimeMs: now - (run.frozenSinceMs ?? now),
     }
     const stall = stallVerdict(facts, this.#stallAfterMs)
     if (stall) run.stalled(stall)
+    else if (run.isConnected && !facts.hasBegun && facts.noVideoMs >= waitingAfterMs)
+      this.#sayThatItWaits(watched)
   }
 
-  async #lookAtFile(watched: Watched, files: OpenFile[] | undefined): Promise<void> {
+  #sayThatItWaits(watched: Watched): void {
+    if (watched.saidThatItWaits) return
+    watched.saidThatItWaits = true
+    const camera = watched.run.camera.name
+    const reason = 'the camera is connected, but has sent no keyframe yet'
+    this.#problems.report(camera, reason, { camera, reason }, 'not recording')
+  }
+
+  async #look(watched: Watched, files: OpenFile[] | undefined): Promise<void> {
     const now = this.#clock.monotonicMs()
+    // There is no file before there is video to write.
+    if (watched.run.frames === 0) watched.seenOpenMs = watched.seenWrittenMs = now
+    await this.#lookAtFile(watched, now, files)
+    watched.noOpenFileMs = files && now - watched.seenOpenMs
+    watched.unwrittenMs = files ? now - watched.seenWrittenMs : 0
+  }
+
+  async #lookAtFile(watched: Watched, now: number, files: OpenFile[] | undefined): Promise<void> {
     const { run } = watched
     const own = files?.filter((file) => isOf(run, file)) ?? []
     const mine = own.find(({ path }) => !deletedMark.test(path))
@@ -105,7 +157,11 @@ export class Watchdog {
     if (!mine) return
     watched.seenOpenMs = now
     const stats = await stat(mine.path).catch(() => undefined)
-    if (!stats) return
+    if (!stats) {
+      // It was begun or closed in this moment.
+      watched.seenWrittenMs = now
+      return
+    }
     const { size, mtimeMs } = stats
     const before = watched.current
     const file = closedName(basename(mine.path))

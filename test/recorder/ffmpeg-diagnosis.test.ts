@@ -74,6 +74,11 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     'closed',
     /closed the connection/,
   ],
+  [
+    { code: 0, signal: null, lines: ['[error] pipe:0: Connection timed out'] },
+    'silent',
+    /fallen silent/,
+  ],
   [{ code: null, signal: 'SIGKILL', lines: ['[error] Invalid data found'] }, 'killed', /SIGKILL/],
   [failed('[error] something new'), 'other', /exited with 1: .*something new/],
 ]

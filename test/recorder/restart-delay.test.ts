@@ -2,17 +2,24 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { restartDelayMs } from '../../src/recorder/restart-delay.ts'
 
-test('a camera is tried again after 1.5, 3, 6 and then every 10 seconds', () => {
-  const delays = [1, 2, 3, 4, 5, 100].map((failures) => restartDelayMs(failures, false, 0))
-  assert.deepEqual(delays, [1500, 3000, 6000, 10_000, 10_000, 10_000])
+const failed = { failures: 1, rejected: false, tookMs: 0 }
+
+test('a camera is tried again after 1, 3, 6 and then every 10 seconds', () => {
+  const delays = [1, 2, 3, 4, 5, 100].map((failures) => restartDelayMs({ ...failed, failures }, 0))
+  assert.deepEqual(delays, [1000, 3000, 6000, 10_000, 10_000, 10_000])
+})
+
+test('a try that took long counts as waiting, and a pause remains', () => {
+  assert.equal(restartDelayMs({ ...failed, failures: 9, tookMs: 7500 }, 0), 2500)
+  assert.equal(restartDelayMs({ ...failed, failures: 9, tookMs: 60_000 }, 0), 1000)
 })
 
 test('jitter adds up to a quarter, and never takes anything off', () => {
-  assert.equal(restartDelayMs(1, false, 1), 1875)
-  assert.equal(restartDelayMs(4, false, 0.5), 11_250)
+  assert.equal(restartDelayMs(failed, 1), 1250)
+  assert.equal(restartDelayMs({ ...failed, failures: 4 }, 0.5), 11_250)
 })
 
 test('a rejected password is tried once a minute, for cameras lock accounts', () => {
-  assert.equal(restartDelayMs(1, true, 0), 60_000)
-  assert.equal(restartDelayMs(9, true, 0), 60_000)
+  assert.equal(restartDelayMs({ ...failed, rejected: true }, 0), 60_000)
+  assert.equal(restartDelayMs({ failures: 9, rejected: true, tookMs: 500 }, 0), 59_500)
 })

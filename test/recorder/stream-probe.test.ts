@@ -27,3 +27,10 @@ for (const [title, streams, expected] of cases)
     const found = lines(...streams).flatMap((line) => check.differs(line) ?? [])
     assert.deepEqual(found, expected)
   })
+
+test('another size is no difference, and is known from then on', () => {
+  const check = new StreamCheck({ video: 'h264', width: 640, height: 360, audio: 'aac' })
+  const video = 'Video: h264 (High) (avc1 / 0x31637661), yuv420p(tv, bt709), 1280x720 [SAR 1:1]'
+  assert.ok(lines(video, 'Audio: aac').every((line) => check.differs(line) === undefined))
+  assert.deepEqual(check.found, { video: 'h264', width: 1280, height: 720, audio: 'aac' })
+})
