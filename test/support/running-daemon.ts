@@ -6,6 +6,9 @@ import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { projectRoot, readEnvironment } from '../../src/daemon/environment.ts'
+import { atEnd } from './at-end.ts'
+import { withCanaries, type Settings } from './canaries.ts'
+import { watchForSecrets } from './secret-watch.ts'
 
 let built: Promise<unknown> | undefined
 
@@ -72,25 +75,31 @@ export class RunningDaemon {
   }
 }
 
-/** Starts a daemon on an ENV_FILE of these variables below `folder`; it never outlives the test. */
+/**
+ * Starts a daemon on an ENV_FILE of these variables below `folder`, with secrets where they have
+ * none. It never outlives the test, which fails if it has told a secret to anyone.
+ */
 export async function startDaemon(
   t: TestContext,
   daemon: 'recorder' | 'uploader',
   folder: string,
-  settings: Record<string, string | number>,
+  settings: Settings,
 ): Promise<RunningDaemon> {
   await build()
   const envFile = join(folder, '.env')
-  const text = Object.entries({ BASE_DIR: folder, ...settings })
-    .map(([name, value]) => `${name}='${value}'\n`)
-    .join('')
-  await writeFile(envFile, text, { mode: 0o600 })
-  const running = new RunningDaemon(daemon, envFile, {})
   const { runFolder } = readEnvironment({ ENV_FILE: envFile })
-  t.after(async () => {
+  const given = withCanaries({ BASE_DIR: folder, ...settings })
+  const text = Object.entries(given).map(([name, value]) => `${name}='${value}'\n`)
+  await writeFile(envFile, text.join(''), { mode: 0o600 })
+  const base = String(given.BASE_DIR)
+  atEnd(t, async () => rm(runFolder, { recursive: true, force: true }))
+  const folders = ['recordings', 'uploaded', 'data'].map((name) => join(base, name))
+  const printed = (): string => running.lines.join('\n')
+  watchForSecrets(t, { folders: [...folders, runFolder], printed }).add(given)
+  const running = new RunningDaemon(daemon, envFile, {})
+  atEnd(t, async () => {
     running.process.kill('SIGKILL')
     await running.ended
-    await rm(runFolder, { recursive: true, force: true })
   })
   return running
 }
