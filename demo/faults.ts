@@ -14,6 +14,12 @@ export interface Faults {
   notFound: boolean
   /** As a network that stalls: everything is kept, and delivered in a burst when it is switched off. */
   holdBack: boolean
+  /** A client is sent frames at once, as by most cameras, though it may wait long for a keyframe. */
+  startsMidGop: boolean
+  /** Video begins so many milliseconds after PLAY; the rest at once. */
+  videoLateMs: number
+  /** Every tenth video frame's timestamp is so many milliseconds too early. */
+  strayStampsMs: number
 }
 
 /** A camera without faults, and word of every switch. */
@@ -26,6 +32,9 @@ export function noFaults(onSwitch: () => void): Faults {
     unauthorized: false,
     notFound: false,
     holdBack: false,
+    startsMidGop: false,
+    videoLateMs: 0,
+    strayStampsMs: 0,
   }
   return new Proxy(faults, {
     set(target, name, value) {

@@ -3,6 +3,7 @@ import type { Track } from './tracks.ts'
 
 export interface LiveFrame {
   track: Track
+  index: number
   isEntryPoint: boolean
   timestamp: number
   payloads: Buffer[]
@@ -12,9 +13,14 @@ export interface LiveFrame {
 export interface CameraClock {
   /** When frame 0 was due, by performance.now(). */
   epochMs: number
+  /** How many of its milliseconds pass in one of ours. */
+  pace: number
   /** How far the clock has been set since; it shows in the timestamps, not in the pace. */
   shiftMs: Record<Track['media'], number>
 }
+
+/** At few frames a second, sound must not wait for the picture. */
+const WAKE_AT_LEAST_EVERY_MS = 100
 
 /**
  * Plays tracks in real time, whether or not somebody listens: frame N is due N frame lengths after
@@ -23,13 +29,16 @@ export interface CameraClock {
 export class LiveSource {
   readonly tracks: Track[]
   readonly #clock: CameraClock
+  readonly #burstMs: number
   readonly #lanes: Lane[]
   readonly #listeners = new Set<(frame: LiveFrame) => void>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(tracks: Track[], clock: CameraClock) {
+  /** Frames are delivered when they are due, or with `burstMs` so seldom, then all together. */
+  constructor(tracks: Track[], clock: CameraClock, burstMs = 0) {
     this.tracks = tracks
     this.#clock = clock
+    this.#burstMs = burstMs
     this.#lanes = tracks.map((track) => new Lane(track, clock))
   }
 
@@ -47,16 +56,25 @@ export class LiveSource {
     this.#timer = undefined
   }
 
-  /** The RTP timestamp of the next keyframe's instant, where a new listener begins. */
-  startTimestamp(track: Track): number {
-    return this.#laneOf(track).timestampAt(this.#lanes[0]!.nextEntryPointMs())
+  /** The RTP timestamp of the instant of the next frame, or keyframe, of video. */
+  startTimestamp(track: Track, from: 'frame' | 'keyframe'): number {
+    const video = this.#lanes[0]!
+    return this.#laneOf(track).timestampAt(
+      from === 'frame' ? video.dueMs : video.nextEntryPointMs(),
+    )
+  }
+
+  /** Lets the timestamps of each track go on from a random value. */
+  restartTimestamps(): void {
+    for (const lane of this.#lanes) lane.restartTimestamps()
   }
 
   /** The present instant, as Unix time and as the track's RTP timestamp. */
   clockReading(track: Track): { unixMs: number; timestamp: number } {
     const lane = this.#laneOf(track)
     const nowMs = this.#nowMs()
-    const unixMs = performance.timeOrigin + performance.now() + this.#clock.shiftMs[track.media]
+    const { epochMs, shiftMs } = this.#clock
+    const unixMs = performance.timeOrigin + epochMs + nowMs + shiftMs[track.media]
     return { unixMs, timestamp: lane.timestampAt(nowMs) }
   }
 
@@ -73,8 +91,9 @@ export class LiveSource {
 
   #wakeForNextFrame(): void {
     // Waking for video alone halves the wake-ups; audio goes with it.
-    const video = this.#lanes[0]!
-    this.#timer = setTimeout(() => this.#play(), Math.max(1, video.dueMs - this.#nowMs()))
+    const videoInMs = (this.#lanes[0]!.dueMs - this.#nowMs()) / this.#clock.pace
+    const inMs = this.#burstMs || Math.min(WAKE_AT_LEAST_EVERY_MS, Math.max(1, videoInMs))
+    this.#timer = setTimeout(() => this.#play(), inMs)
   }
 
   #laneOf(track: Track): Lane {
@@ -82,7 +101,7 @@ export class LiveSource {
   }
 
   #nowMs(): number {
-    return performance.now() - this.#clock.epochMs
+    return (performance.now() - this.#clock.epochMs) * this.#clock.pace
   }
 }
 
@@ -90,7 +109,7 @@ export class LiveSource {
 class Lane {
   readonly track: Track
   readonly #clock: CameraClock
-  readonly #firstTimestamp = randomInt(2 ** 32) // RFC 3550, 5.1: should be random
+  #firstTimestamp = randomInt(2 ** 32) // RFC 3550, 5.1: should be random
   #next = 0
 
   constructor(track: Track, clock: CameraClock) {
@@ -100,6 +119,10 @@ class Lane {
 
   get dueMs(): number {
     return this.#startMsOf(this.#next)
+  }
+
+  restartTimestamps(): void {
+    this.#firstTimestamp = randomInt(2 ** 32)
   }
 
   skipTo(mediaMs: number): void {
@@ -113,6 +136,7 @@ class Lane {
     const { track } = this
     return {
       track,
+      index,
       isEntryPoint: track.isEntryPoint(index),
       timestamp,
       payloads: track.payloads(index),

@@ -19,8 +19,9 @@ interface Channel {
 }
 
 const REPORT_EVERY_MS = 5000
+const STRAYS_EVERY = 10
 
-/** Sends a live source to one client, from the next keyframe on. */
+/** Sends a live source to one client, from the next keyframe on unless a fault wills otherwise. */
 export class MediaSender {
   readonly #source: LiveSource
   readonly #faults: Faults
@@ -31,6 +32,7 @@ export class MediaSender {
   #hasStarted = false
   #needsKeyframe = true
   #reportedAtMs = 0
+  #playedAtMs = 0
 
   constructor(source: LiveSource, faults: Faults) {
     this.#source = source
@@ -63,12 +65,14 @@ export class MediaSender {
       this.#isPlaying = true
       this.#hasStarted = false
       this.#needsKeyframe = true
+      this.#playedAtMs = performance.now()
       this.#source.listen(this.#onFrame)
     }
+    const from = this.#faults.startsMidGop ? 'frame' : 'keyframe'
     return [...this.#channels].map(([track, { sequence }]) => ({
       track,
       sequence,
-      timestamp: this.#source.startTimestamp(track),
+      timestamp: this.#source.startTimestamp(track, from),
     }))
   }
 
@@ -89,17 +93,21 @@ export class MediaSender {
   #receive(frame: LiveFrame): void {
     if (performance.now() - this.#reportedAtMs >= REPORT_EVERY_MS) this.report()
     const isVideo = frame.track.media === 'video'
-    if (isVideo && frame.isEntryPoint) this.#hasStarted = true
+    const { silent, rtpStops, videoStops, videoLateMs, startsMidGop } = this.#faults
+    const canStart = isVideo && (frame.isEntryPoint || startsMidGop)
+    if (canStart) this.#hasStarted = true
     if (!this.#hasStarted) return
-    const { silent, rtpStops, videoStops } = this.#faults
-    const isLost = silent || rtpStops || (videoStops && isVideo)
-    if (isVideo) this.#needsKeyframe = isLost || (this.#needsKeyframe && !frame.isEntryPoint)
+    const hasNoVideo = videoStops || performance.now() - this.#playedAtMs < videoLateMs
+    const isLost = silent || rtpStops || (isVideo && hasNoVideo)
+    if (isVideo) this.#needsKeyframe = isLost || (this.#needsKeyframe && !canStart)
     if (!isLost && !(isVideo && this.#needsKeyframe)) this.#send(frame)
   }
 
-  #send({ track, timestamp, payloads }: LiveFrame): void {
+  #send(frame: LiveFrame): void {
+    const { track, payloads } = frame
     const channel = this.#channels.get(track)
     if (!channel) return
+    const timestamp = this.#stampOf(frame)
     const { payloadType, marksFrameEnd } = track
     const packets = payloads.map((payload, index) => {
       const marker = marksFrameEnd && index === payloads.length - 1
@@ -110,5 +118,11 @@ export class MediaSender {
       return rtpPacket({ payloadType, marker, sequence, timestamp, ssrc }, payload)
     })
     channel.transport.rtp(packets)
+  }
+
+  #stampOf({ track: { media, clockRate }, index, timestamp }: LiveFrame): number {
+    const isStray = media === 'video' && index % STRAYS_EVERY === STRAYS_EVERY - 1
+    const earlyTicks = isStray ? (this.#faults.strayStampsMs * clockRate) / 1000 : 0
+    return (timestamp - earlyTicks) >>> 0
   }
 }

@@ -17,6 +17,10 @@ export interface CameraOptions {
   password?: string
   /** Adds a track of ONVIF metadata, as many cameras have. */
   metadataTrack?: boolean
+  /** How fast its own clock runs: 0.9 makes nine seconds of footage in ten. */
+  pace?: number
+  /** Delivers frames so seldom, all of that time together; unless given, each when it is due. */
+  burstMs?: number
 }
 
 /** What a client did, at which Unix time. */
@@ -51,15 +55,17 @@ export class RtspCamera {
   readonly #listener: Server
   #shouldListen = true
   readonly #sessions = new Set<RtspSession>()
-  readonly #clock: CameraClock = {
-    epochMs: performance.now(),
-    shiftMs: { video: 0, audio: 0, application: 0 },
-  }
+  readonly #clock: CameraClock
   #source: LiveSource
   #closing: Promise<void> | undefined
 
   constructor(options: CameraOptions, listener: Server, udp: UdpPair) {
     this.#options = options
+    this.#clock = {
+      epochMs: performance.now(),
+      pace: options.pace ?? 1,
+      shiftMs: { video: 0, audio: 0, application: 0 },
+    }
     this.#path = options.path ?? '/Preview_01_main'
     this.#listener = listener
     this.#udp = udp
@@ -103,6 +109,11 @@ export class RtspCamera {
     for (const medium of media) this.#clock.shiftMs[medium] += ms
   }
 
+  /** Lets the RTP timestamps of each track go on from a random value, in the same connections. */
+  restartTimestamps(): void {
+    this.#source.restartTimestamps()
+  }
+
   /** Disconnects everyone and frees the ports. */
   close(): Promise<void> {
     this.#closing ??= this.#shutDown()
@@ -118,7 +129,8 @@ export class RtspCamera {
   }
 
   #sourceOf(clip: Clip): LiveSource {
-    return new LiveSource(tracksOf(clip, this.#options.metadataTrack ?? false), this.#clock)
+    const { metadataTrack = false, burstMs } = this.#options
+    return new LiveSource(tracksOf(clip, metadataTrack), this.#clock, burstMs)
   }
 
   #applyFaults(): void {

@@ -12,7 +12,7 @@ import {
 import { takeLock, writePid } from './lock.ts'
 import { createLog, describeError, type Log, type LogOptions } from './logger.ts'
 import { Redactor } from './redact.ts'
-import { keepStatus } from './status-file.ts'
+import { keepStatus, readStatus } from './status-file.ts'
 
 /** The exit code of a daemon whose configuration cannot work (EX_CONFIG of sysexits.h). */
 const refusedCode = 78
@@ -34,6 +34,8 @@ export interface DaemonContext<C> {
   log: Log
   redactor: Redactor
   clock: Clock
+  /** What the last process of this daemon said last; undefined if nothing can be read. */
+  lastStatus: unknown
   /** Says what the status file holds from now on. */
   publish: (status: () => Record<string, unknown>) => void
 }
@@ -75,11 +77,12 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   const { statusFolder: folder } = config
   const options = { daemon: daemon.name, folder, runFolder: environment.runFolder }
   const scrub = (text: string): string => redactor.scrub(text)
+  const lastStatus = readStatus(options)
   const statusKept = keepStatus({ ...options, scrub }, () => status(), clock, ended.signal)
   log.info({ pid: process.pid, node: process.version }, `${daemon.name} started`)
   const publish = (next: typeof status): void => void (status = next)
   await daemon.run(
-    { config, environment, log, redactor, clock, publish },
+    { config, environment, log, redactor, clock, lastStatus, publish },
     stopSignal(daemon.name, log, clock),
   )
   ended.abort()

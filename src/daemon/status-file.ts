@@ -1,6 +1,7 @@
 import {
   closeSync,
   openSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -31,8 +32,17 @@ export interface StatusFileOptions {
   scrub: (text: string) => string
 }
 
+/** What is in the status file; undefined if nothing can be read. */
+export function readStatus(options: Pick<StatusFileOptions, 'folder' | 'daemon'>): unknown {
+  try {
+    return JSON.parse(readFileSync(pathOf(options), 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
 /**
- * Replaces `<folder>/<daemon>.json` every 2 s, atomically, until the signal aborts.
+ * Replaces `<folder>/<daemon>.json` every 2 s, atomically, until the signal aborts, and once more then.
  * On a full disk the old content stays but is touched, so that a full disk is not a hang. The last
  * file stays, too, for the next start: only what a running process says of itself is believed.
  */
@@ -42,10 +52,10 @@ export async function keepStatus(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
-  const path = join(options.folder, `${options.daemon}.json`)
+  const path = pathOf(options)
   const startedAt = new Date(clock.now()).toISOString()
   linkTo(path, join(options.runFolder, `${options.daemon}.status`))
-  while (!signal.aborted) {
+  const write = (): void => {
     const header: StatusHeader = {
       daemon: options.daemon,
       pid: process.pid,
@@ -54,8 +64,16 @@ export async function keepStatus(
     }
     const text = JSON.stringify({ ...header, ...content() }, undefined, 2)
     replace(path, `${options.scrub(text)}\n`, clock)
+  }
+  while (!signal.aborted) {
+    write()
     await clock.sleep(everyMs, signal)
   }
+  write()
+}
+
+function pathOf({ folder, daemon }: Pick<StatusFileOptions, 'folder' | 'daemon'>): string {
+  return join(folder, `${daemon}.json`)
 }
 
 function linkTo(path: string, link: string): void {

@@ -3,14 +3,17 @@ import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
+import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import { withoutCredentials } from './camera-url.ts'
+import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import { CameraSegments } from './camera-segments.ts'
 import type { Camera } from './config.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
+import type { PastFootage } from './past-footage.ts'
 import { restartDelayMs, sessionPauseMs } from './restart-delay.ts'
 import { probeStream, type StreamInfo, type StreamMemory } from './stream-probe.ts'
 import type { CurrentFile, Watchdog } from './watchdog.ts'
@@ -19,6 +22,7 @@ export interface CameraRecorderDeps {
   options: RecordingOptions & { lockFolder: string; clock: Clock }
   streams: StreamMemory
   segments: OpenSegments
+  gaps: Gaps
   watchdog: Watchdog
   openFiles: OpenFiles
   redactor: Redactor
@@ -27,7 +31,7 @@ export interface CameraRecorderDeps {
 }
 
 /** How a camera is, for the status file. */
-export interface CameraStatus extends Partial<CurrentFile> {
+export interface CameraStatus extends Partial<CurrentFile>, Footage {
   name: string
   state: 'starting' | 'recording' | 'waiting'
   since: string
@@ -51,12 +55,16 @@ export class CameraRecorder {
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
   readonly #segments: CameraSegments
+  readonly #gaps: CameraGaps
 
-  constructor(camera: Camera, deps: CameraRecorderDeps) {
+  /** `past` is where an earlier recorder left off, if there was one. */
+  constructor(camera: Camera, past: PastFootage | undefined, deps: CameraRecorderDeps) {
     this.#camera = camera
     this.#deps = deps
-    this.#sinceMs = deps.options.clock.now()
-    this.#segments = new CameraSegments(camera.name, { ...deps, clock: deps.options.clock })
+    const { clock } = deps.options
+    this.#sinceMs = clock.now()
+    this.#segments = new CameraSegments(camera.name, { ...deps, clock })
+    this.#gaps = new CameraGaps(camera.name, past, { ...deps, clock })
   }
 
   /** Records until the signal aborts; then the current segment has been finished. */
@@ -67,12 +75,18 @@ export class CameraRecorder {
       const end = await this.#attempt(signal)
       if (signal.aborted) return
       this.#failures += 1
+      this.#gaps.failed(gapReason(end))
       const rejected = end.why === 'ended' && end.diagnosis.kind === 'rejected'
       const delayMs = restartDelayMs(this.#failures, rejected, Math.random())
       this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       this.#restarts += 1
     }
+  }
+
+  /** Puts what is recorded on the disk every few seconds, until the signal aborts. */
+  async keepSynced(signal: AbortSignal): Promise<void> {
+    await this.#segments.keepSynced(signal)
   }
 
   get status(): CameraStatus {
@@ -86,6 +100,7 @@ export class CameraRecorder {
       restarts: this.#restarts,
       lastEnd: this.#lastEnd,
       problem: this.#state === 'recording' ? undefined : this.#problemText,
+      ...this.#gaps.status,
       ...(this.#run && this.#deps.watchdog.currentFile(this.#run)),
     }
   }
@@ -131,6 +146,7 @@ export class CameraRecorder {
     const camera = this.#camera.name
     const run = new FfmpegRun(this.#camera, stream, options, {
       recording: () => this.#reportRecording(stream),
+      footage: (totalMs) => this.#gaps.footage(totalMs),
       segmentOpened: (file) => this.#segments.opened(file),
       segmentClosed: (file, seconds) => this.#segments.closed(file, seconds),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),

@@ -7,6 +7,9 @@ import type { OpenSegments } from './open-segments.ts'
 const createdAtMostMs = 2000
 const lookEveryMs = 20
 
+/** A fragment of a second may be on its way besides. */
+const syncEveryMs = 3000
+
 /** The segments of one camera on their way out of `recordings/open/`, one after the other. */
 export class CameraSegments {
   readonly #camera: string
@@ -41,6 +44,18 @@ export class CameraSegments {
     await this.#closing
     for (const file of await this.#folder.list(this.#camera)) this.#close(Promise.resolve(file))
     await this.#closing
+  }
+
+  /** Puts what FFmpeg has written on the disk now and then: a power cut takes no more than 5 s. */
+  async keepSynced(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#clock.sleep(syncEveryMs, signal)
+      const file = await this.#begun.at(-1)
+      if (file === undefined) continue
+      await this.#folder.sync(file).catch((error: unknown) => {
+        this.#log.debug({ camera: this.#camera, file, error }, 'segment not synced')
+      })
+    }
   }
 
   async #claim(file: string): Promise<string> {

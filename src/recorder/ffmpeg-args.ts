@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { segmentPattern } from '../segments/segment-name.ts'
 import type { Camera, VideoOutput } from './config.ts'
+import { soundTicksPerSecond, steadyTime, videoTicksPerSecond } from './steady-time.ts'
 import type { StreamInfo } from './stream-probe.ts'
 
 /** The descriptors on which FFmpeg reports closed segments and its progress. */
@@ -53,8 +54,13 @@ export function recordingInput(
   stream: StreamInfo,
   options: RecordingOptions,
 ): Input {
-  // It is known what comes: FFmpeg need not count frames for a second before it writes the first.
-  const { args, stdin } = cameraInput(camera, options.stallAfterMs, ['fpsprobesize 0'])
+  const isCopied = options.video.codec === 'copy'
+  const { args, stdin } = cameraInput(camera, options.stallAfterMs, [
+    // It is known what comes: FFmpeg need not count frames for a second before it writes the first.
+    'fpsprobesize 0',
+    // A decoder needs time stamps that don't jump; the clock here has such.
+    ...(isCopied ? [] : ['use_wallclock_as_timestamps 1']),
+  ])
   const output = join(options.openFolder.replaceAll('%', '%%'), segmentPattern(camera.name))
   return {
     args: [
@@ -63,6 +69,7 @@ export function recordingInput(
       ...args,
       ...['-map', '0:v:0', ...videoArgs(stream, options.video)],
       ...audioArgs(camera, stream),
+      ...(isCopied && camera.url.startsWith('rtsp') ? steadyTimeArgs(options.stallAfterMs) : []),
       ...['-dn', '-sn'],
       ...['-f', 'segment', '-segment_format', 'mp4', '-strftime', '1', '-reset_timestamps', '1'],
       // Cuts at wall-clock multiples keep two segments from beginning in one second, when the
@@ -70,7 +77,7 @@ export function recordingInput(
       ...['-segment_time', String(options.segmentSeconds), '-segment_atclocktime', '1'],
       // A fragment a second, flushed: killed at any moment, the file plays up to the last second.
       '-segment_format_options',
-      'movflags=+empty_moov+default_base_moof:frag_duration=1000000:flush_packets=1',
+      `movflags=+empty_moov+default_base_moof:frag_duration=1000000:flush_packets=1:video_track_timescale=${videoTicksPerSecond}`,
       ...['-segment_list', `pipe:${segmentListPipe}`, '-segment_list_type', 'csv'],
       output,
     ],
@@ -88,6 +95,15 @@ function videoArgs(stream: StreamInfo, video: VideoOutput): string[] {
     ...(video.height ? ['-vf', `scale=-2:${video.height}`] : []),
     // Segments can only be cut at keyframes.
     ...['-force_key_frames', 'expr:gte(t,n_forced*2)'],
+  ]
+}
+
+function steadyTimeArgs(longestPauseMs: number): string[] {
+  return [
+    ...['-bsf:v', steadyTime(videoTicksPerSecond, longestPauseMs)],
+    ...['-bsf:a', steadyTime(soundTicksPerSecond, longestPauseMs)],
+    // FFmpeg's own idea of a jump, after which it would complain of every packet.
+    ...['-dts_error_threshold', '1e9'],
   ]
 }
 

@@ -23,6 +23,8 @@ export type RunEnd =
 export interface RunListener {
   /** The first video packet has been written. */
   recording(): void
+  /** More video has been written: so much since the run began. */
+  footage(totalMs: number): void
   /** FFmpeg has begun a segment, in `open/` under this name. */
   segmentOpened(file: string): void
   /** FFmpeg has closed the oldest segment that it had begun; its duration in seconds. */
@@ -138,6 +140,7 @@ export class FfmpegRun {
       this.frames = frames
       this.videoRoseMs = this.#clock.monotonicMs()
       this.finishedSegment = closed > 0
+      listener.footage(footageUs / 1000)
     })
   }
 

@@ -2,16 +2,18 @@ import { OpenFiles } from '../daemon/open-files.ts'
 import { ProblemLog } from '../daemon/problem-log.ts'
 import { runDaemon } from '../daemon/run-daemon.ts'
 import { makeFolders } from '../segments/folders.ts'
+import { Gaps } from '../segments/gaps.ts'
 import { CameraRecorder } from './camera-recorder.ts'
 import { readRecorderConfig } from './config.ts'
 import { OpenSegments } from './open-segments.ts'
+import { pastFootage } from './past-footage.ts'
 import { StreamMemory } from './stream-probe.ts'
 import { Watchdog } from './watchdog.ts'
 
 await runDaemon({
   name: 'recorder',
   configure: readRecorderConfig,
-  async run({ config, environment, log, redactor, clock, publish }, signal) {
+  async run({ config, environment, log, redactor, clock, lastStatus, publish }, signal) {
     const { folders, segmentSeconds, stallAfterMs, video } = config
     await makeFolders(folders)
     const openFiles = new OpenFiles()
@@ -28,13 +30,17 @@ await runDaemon({
       },
       streams: new StreamMemory(folders.streams),
       segments,
+      gaps: new Gaps(folders.gaps),
       watchdog,
       openFiles,
       redactor,
       problems: new ProblemLog(log, clock),
       log,
     }
-    const recorders = config.cameras.map((camera) => new CameraRecorder(camera, deps))
+    const past = await pastFootage(lastStatus, folders)
+    const recorders = config.cameras.map(
+      (camera) => new CameraRecorder(camera, past.get(camera.name), deps),
+    )
     publish(() => ({
       cameras: recorders.map((recorder) => recorder.status),
       watch: openFiles.source,
@@ -48,6 +54,7 @@ await runDaemon({
     await Promise.all([
       watchdog.run(signal),
       ...recorders.map(async (recorder) => recorder.run(signal)),
+      ...recorders.map(async (recorder) => recorder.keepSynced(signal)),
     ])
   },
 })

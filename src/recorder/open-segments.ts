@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, rename, stat, unlink } from 'node:fs/promises'
+import { open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
-import { ignoreMissing, moveInto, type Folders } from '../segments/folders.ts'
+import { ignoreMissing, moveInto, syncFolder, type Folders } from '../segments/folders.ts'
 import { claimedName, closedName, parseSegmentName } from '../segments/segment-name.ts'
 
 /** A segment that has left `open/`. */
@@ -28,6 +28,17 @@ export class OpenSegments {
     const claimed = claimedName(file, randomUUID().slice(0, 8))
     await rename(join(this.#folders.open, file), join(this.#folders.open, claimed))
     return claimed
+  }
+
+  /** Returns when what has been written to a claimed segment so far is on the disk. */
+  async sync(claimed: string): Promise<void> {
+    await syncFolder(this.#folders.open)
+    const file = await open(join(this.#folders.open, claimed), 'r+').catch(ignoreMissing)
+    try {
+      await file?.datasync()
+    } finally {
+      await file?.close()
+    }
   }
 
   /** Closes one segment; undefined if it is empty, and deleted, or somebody else has closed it. */

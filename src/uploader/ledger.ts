@@ -1,7 +1,7 @@
-import { mkdir, open, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
 import { localTime } from '../daemon/local-time.ts'
-import { ignoreMissing, syncFolder } from '../segments/folders.ts'
+import { ignoreMissing } from '../segments/folders.ts'
+import { Journal } from '../segments/journal.ts'
 import { parseSegmentName } from '../segments/segment-name.ts'
 
 /** That a file's content was seen, verified, in S3. */
@@ -22,26 +22,23 @@ export interface LedgerLine {
   uploadedAt: string
 }
 
-/** The file, one JSON object a line, that says what is in S3: `<folder>/YYYY-MM-DD.ndjson`. */
+/** What is in S3: a journal of lines in `data/ledger/`, and what they say of a file. */
 export class Ledger {
-  readonly #folder: string
-  #appending: Promise<void> = Promise.resolve()
+  readonly #journal: Journal<LedgerLine>
   #read: { day: string; version: string; lines: Map<string, LedgerLine[]> } | undefined
 
   constructor(folder: string) {
-    this.#folder = folder
+    this.#journal = new Journal(folder)
   }
 
   /** Returns when the line is on the disk. */
   async append(line: LedgerLine, day: string): Promise<void> {
-    const next = this.#appending.catch(() => {}).then(async () => this.#write(line, day))
-    this.#appending = next
-    return next
+    await this.#journal.append(line, day)
   }
 
   /** What is known of a file of this name, whatever its content. */
   async linesOf(file: string, day: string): Promise<LedgerLine[]> {
-    const path = this.#path(day)
+    const path = this.#journal.path(day)
     const info = await stat(path).catch(ignoreMissing)
     const version = `${info?.size} ${info?.mtimeMs}`
     if (this.#read?.day !== day || this.#read.version !== version) {
@@ -49,29 +46,6 @@ export class Ledger {
       this.#read = { day, version, lines: parseLedger(text) }
     }
     return this.#read.lines.get(file) ?? []
-  }
-
-  async #write(line: LedgerLine, day: string): Promise<void> {
-    await mkdir(this.#folder, { recursive: true })
-    const path = this.#path(day)
-    const isNew = (await stat(path).catch(ignoreMissing)) === undefined
-    const file = await open(path, 'a+')
-    try {
-      const { size } = await file.stat()
-      const last = Buffer.alloc(1)
-      if (size > 0) await file.read(last, 0, 1, size - 1)
-      // A line that a power cut or a full disk has cut off stays the only one it spoils.
-      const repair = size > 0 && last.toString() !== '\n' ? '\n' : ''
-      await file.appendFile(`${repair}${JSON.stringify(line)}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    if (isNew) await syncFolder(this.#folder)
-  }
-
-  #path(day: string): string {
-    return join(this.#folder, `${day}.ndjson`)
   }
 }
 

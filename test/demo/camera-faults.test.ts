@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeClip } from '../../demo/clip.ts'
-import { startRtspCamera } from '../../demo/rtsp-camera.ts'
+import { startRtspCamera, type CameraOptions } from '../../demo/rtsp-camera.ts'
 import { brokenPlaces } from '../support/frame-counter.ts'
 import { CHANNEL, RtspClient } from './rtsp-client.ts'
 
@@ -12,8 +12,8 @@ const clip = await makeClip({ durationSeconds: 1, gopSeconds: 0.2, audio: 'pcmu'
 /** Long enough for several frames, and for what is still on its way. */
 const A_WHILE_MS = 300
 
-async function startWatchedCamera(t: TestContext) {
-  const camera = await startRtspCamera({ clip })
+async function startWatchedCamera(t: TestContext, options: Partial<CameraOptions> = {}) {
+  const camera = await startRtspCamera({ clip, ...options })
   t.after(() => camera.close())
   const client = await RtspClient.play(camera.url)
   await client.moreFrames(5)
@@ -125,7 +125,81 @@ describe('a faulty camera', { concurrency: true }, () => {
     assert.equal(jumps(client, CHANNEL.audio).length, 1)
     assert.deepEqual(brokenPlaces(client.counters), [])
   })
+
+  test('whose timestamps begin anew, or stray, loses no frame', async (t) => {
+    const { camera, client } = await startWatchedCamera(t)
+    camera.restartTimestamps()
+    await client.moreFrames(5)
+    assert.equal(jumps(client, CHANNEL.video).length, 1)
+    assert.equal(jumps(client, CHANNEL.audio).length, 1)
+    camera.faults.strayStampsMs = 100
+    await client.moreFrames(20)
+    const strays = jumps(client, CHANNEL.video).slice(1)
+    assert.deepEqual(strays.slice(0, 2), [(3600 - 9000) >>> 0, 3600 + 9000])
+    assert.deepEqual(brokenPlaces(client.counters), [])
+  })
+
+  test('whose clock is slow sends fewer frames than its timestamps tell', async (t) => {
+    const { client } = await startWatchedCamera(t, { pace: 0.5 })
+    const { audio } = await arrivals(client, 2000)
+    assert.ok(audio > 15 && audio < 35, `${audio} audio frames of 40 ms in 2 s`)
+    assert.deepEqual([...jumps(client, CHANNEL.audio), ...jumps(client, CHANNEL.video)], [])
+  })
+
+  test('that delivers in bursts sends what it would have sent one by one', async (t) => {
+    const { client } = await startWatchedCamera(t, { burstMs: 700 })
+    await client.moreFrames(20)
+    const times = client.packets(CHANNEL.video).map(({ atMs }) => atMs)
+    const pauses = times.slice(1).filter((atMs, index) => atMs - times[index]! > 300)
+    assert.ok(pauses.length >= 1 && pauses.length <= 3, `${pauses.length} pauses`)
+    assert.deepEqual(brokenPlaces(client.counters), [])
+    assert.deepEqual(jumps(client, CHANNEL.video), [])
+  })
+
+  test('that has few frames a second does not make the sound wait for them', async (t) => {
+    const slow = await makeClip({ durationSeconds: 4, fps: 0.5, gopSeconds: 2, audio: 'pcmu' })
+    const camera = await startRtspCamera({ clip: slow })
+    t.after(() => camera.close())
+    const client = await RtspClient.play(camera.url)
+    await client.moreFrames(1)
+    assert.ok((await arrivals(client, 1000)).audio > 15)
+  })
+
+  test('that begins in the middle of a group of pictures sends what cannot be decoded yet', async (t) => {
+    const { camera } = await startWatchedCamera(t)
+    camera.faults.startsMidGop = true
+    const isKeyframe = []
+    for (let joins = 0; joins < 5; joins += 1) {
+      const client = await RtspClient.play(camera.url)
+      await client.moreFrames(1)
+      isKeyframe.push(clip.video.frames[client.counters[0]! % clip.video.frames.length]?.isKeyframe)
+    }
+    assert.ok(isKeyframe.includes(false))
+  })
+
+  test('whose video is late sends the sound at once', async (t) => {
+    const { camera } = await startWatchedCamera(t)
+    camera.faults.videoLateMs = 1500
+    const client = await RtspClient.play(camera.url)
+    const { audio, video } = await arrivals(client, 1000)
+    assert.ok(audio > 15)
+    assert.equal(video, 0)
+    await client.moreFrames(1)
+  })
+
+  test('that shows another size sends it to whoever connects next', async (t) => {
+    const { camera, client } = await startWatchedCamera(t)
+    const before = (await (await RtspClient.connect(camera.url)).request('DESCRIBE')).text
+    camera.setClip(await makeClip({ durationSeconds: 1, width: 320, height: 180, audio: 'pcmu' }))
+    await client.moreFrames(5)
+    const after = (await (await RtspClient.connect(camera.url)).request('DESCRIBE')).text
+    assert.notEqual(parameterSets(before), parameterSets(after))
+  })
 })
+
+function parameterSets(description: string): string | undefined {
+  return /sprop-parameter-sets=(\S+)/.exec(description)?.[1]
+}
 
 function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0)

@@ -1,0 +1,66 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { ignoreMissing, type Folders } from '../segments/folders.ts'
+import { closedName, parseSegmentName } from '../segments/segment-name.ts'
+
+/** What an earlier recorder said last, as far as it tells where the footage ends. */
+const lastWords = z.object({
+  updatedAt: z.string(),
+  cameras: z.array(
+    z.object({
+      name: z.string(),
+      footageUntil: z.string().optional(),
+      gap: z.string().optional(),
+    }),
+  ),
+})
+
+/** Where an earlier recorder left off. */
+export interface PastFootage {
+  untilMs: number
+  /** When that recorder was last heard of. */
+  downSinceMs: number
+  gap?: string | undefined
+}
+
+/**
+ * Where the footage of each camera ends that an earlier recorder has recorded: by its last status,
+ * or by the files, whichever is later, since a power cut may have left an old status.
+ */
+export async function pastFootage(
+  status: unknown,
+  folders: Folders,
+): Promise<Map<string, PastFootage>> {
+  const past = new Map<string, PastFootage>()
+  const { data } = lastWords.safeParse(status)
+  for (const { name, footageUntil, gap } of data?.cameras ?? []) {
+    if (footageUntil === undefined) continue
+    const downSinceMs = Date.parse(data?.updatedAt ?? footageUntil)
+    past.set(name, { untilMs: Date.parse(footageUntil), downSinceMs, gap })
+  }
+  for (const [camera, untilMs] of await newestFiles(folders)) {
+    const known = past.get(camera)
+    if (!known || known.untilMs < untilMs) past.set(camera, { untilMs, downSinceMs: untilMs })
+  }
+  return past
+}
+
+/** When the newest file of each camera was last written to. */
+async function newestFiles({ open, recordings, uploaded }: Folders): Promise<Map<string, number>> {
+  const newest = new Map<string, { name: string; path: string }>()
+  for (const folder of [open, recordings, uploaded]) {
+    for (const file of (await readdir(folder).catch(ignoreMissing)) ?? []) {
+      const name = closedName(file)
+      const camera = parseSegmentName(name)?.camera
+      if (camera !== undefined && name >= (newest.get(camera)?.name ?? ''))
+        newest.set(camera, { name, path: join(folder, file) })
+    }
+  }
+  const times = new Map<string, number>()
+  for (const [camera, { path }] of newest) {
+    const info = await stat(path).catch(ignoreMissing)
+    if (info) times.set(camera, info.mtimeMs)
+  }
+  return times
+}

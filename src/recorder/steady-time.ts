@@ -1,0 +1,27 @@
+/** RTP counts video in units of 1/90000 s (RFC 6184, 8.1; RFC 7798, 7.1). */
+export const videoTicksPerSecond = 90_000
+
+/** The rate by which the `setts` filter knows a sound stream. */
+export const soundTicksPerSecond = 'SR'
+
+/** A step of a second and more between two packets is a jump, of the camera's clock or in the footage. */
+const jumpSeconds = 1
+
+/**
+ * A bitstream filter for a stream whose time stamps may jump, because its camera sets its clock or
+ * begins to count anew: it keeps the camera's own steps from packet to packet, which are even, and
+ * puts the time that passed here in the place of a jump. Without it FFmpeg waits, or keeps in
+ * memory, or squeezes into nothing, what comes after the jump.
+ *
+ * The filter's own TB is not used: FFmpeg 5.1 gives it another unit than that of the packets.
+ */
+export function steadyTime(ticksPerSecond: number | string, longestPauseMs: number): string {
+  // The filter sees a packet when the next one has arrived: variable 0 holds when this one did,
+  // and variable 1 when the one before it did.
+  const passed = `max(1,min(${longestPauseMs / 1000},ld(0)-ld(1))*${ticksPerSecond})`
+  const step = 'DTS-PREV_INDTS'
+  const isEven = `lt(abs(${step}),${jumpSeconds}*${ticksPerSecond})`
+  const dts = `if(eq(PREV_OUTDTS,NOPTS),DTS,PREV_OUTDTS+if(${isEven},${step},${passed}))`
+  const remember = '0*(st(1,if(ld(0),ld(0),time(0)))+st(0,time(0)))'
+  return `setts=dts=${dts}+${remember}:pts=${dts}+PTS-DTS+${remember}`.replaceAll(',', '\\,')
+}

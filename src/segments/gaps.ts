@@ -1,0 +1,38 @@
+import { isoLocal, localTime } from '../daemon/local-time.ts'
+import { Journal } from './journal.ts'
+
+/** A time of which a camera's footage is missing. */
+export interface Gap {
+  camera: string
+  fromMs: number
+  toMs: number
+  /** In a few words that don't vary: `camera silent`, `recorder down`. */
+  reason: string
+}
+
+/** A line of `data/gaps/YYYY-MM-DD.ndjson`; times in ISO 8601 with the local offset. */
+export interface GapLine {
+  camera: string
+  from: string
+  to: string
+  seconds: number
+  reason: string
+}
+
+/** What is missing, and why: both daemons write to `data/gaps/`, by the day when a gap begins. */
+export class Gaps {
+  readonly #journal: Journal<GapLine>
+
+  constructor(folder: string) {
+    this.#journal = new Journal(folder)
+  }
+
+  /** Returns when the gap is on the disk. */
+  async append({ camera, fromMs, toMs, reason }: Gap): Promise<void> {
+    // A clock that was set back meanwhile makes an end before the beginning.
+    const endMs = Math.max(fromMs, toMs)
+    const seconds = Math.round((endMs - fromMs) / 100) / 10
+    const line = { camera, from: isoLocal(fromMs), to: isoLocal(endMs), seconds, reason }
+    await this.#journal.append(line, localTime(fromMs).date)
+  }
+}
