@@ -55,9 +55,9 @@ export class SeededRandom {
   }
 }
 
-const plain = [...'abcXYZ_019']
+const plain = 'abcXYZ_019'.split('')
 const special = [
-  ...'.-/\\@:#%$=&?\'"`~!*+;,<>(){}[]|^ \t\r\n\0',
+  ...'.-/\\@:#%$=&?\'"`~!*+;,<>(){}[]|^ \t\r\n\0'.split(''),
   'é',
   'ß',
   'ﷺ',
