@@ -91,7 +91,7 @@ remember() {
     done
     [[ $old == "$base" ]] || warn_of_files_left "$old/recordings" "$base/recordings"
   fi
-  if { say "$1" >"$run/base-dir.new" && mv "$run/base-dir.new" "$run/base-dir"; } 2>/dev/null; then return; fi
+  if { printf '%s\n' "$1" "$(env_mark)" >"$run/base-dir.new" && mv "$run/base-dir.new" "$run/base-dir"; } 2>/dev/null; then return; fi
   rm -f "$run/base-dir.new"
   complain "! The disk is full: the settings could not be written to $run."
 }
@@ -135,12 +135,17 @@ show_next() {
 # The daemons have read the file at their start, and don't read it again.
 show_edit() {
   [[ -z $demo ]] || return 0
-  if [[ $env_file -nt $run/base-dir ]]; then
+  local mark
+  mark=$(sed -n 4p "$run/base-dir" 2>/dev/null) || true
+  if [[ -n $mark && $mark != "$(env_mark)" ]]; then
     complain "$env_file has changed since the start: $(prefix)./scripts/restart.sh"
   else
     say "After an edit of ${env_file##*/}: $(prefix)./scripts/restart.sh"
   fi
 }
+
+# Changes with each edit. (To ask which file is newer would trust a clock that may have been wrong.)
+env_mark() { stat -c '%i %s %y' -- "$env_file" 2>/dev/null || true; }
 
 # What to write in front of a script for this installation.
 prefix() {

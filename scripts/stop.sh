@@ -39,7 +39,8 @@ stop_installation() {
 
 # SIGTERM to all of these at once, and SIGKILL to those that are there after so many seconds.
 end_all() {
-  local name pid seconds=$1 started=$EPOCHREALTIME
+  local name pid seconds=$1 started
+  started=$(uptime_now)
   local -A pids=()
   shift
   for name in "$@"; do
@@ -116,9 +117,16 @@ forget_pids() {
 
 is_free() { ! is_held "$1"; }
 
+# Hundredths of a second since the machine started: the wall clock may be set meanwhile.
+uptime_now() {
+  local up
+  read -r up _ </proc/uptime
+  say "$((10#${up/./}))"
+}
+
 seconds_since() {
-  local microseconds=$((${EPOCHREALTIME/[.,]/} - ${1/[.,]/}))
-  printf '%d.%d' $((microseconds / 1000000)) $((microseconds % 1000000 / 100000))
+  local hundredths=$(($(uptime_now) - $1))
+  printf '%d.%d' $((hundredths / 100)) $((hundredths % 100 / 10))
 }
 
 main

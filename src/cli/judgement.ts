@@ -1,3 +1,4 @@
+import type { StatusHeader } from '../daemon/status-file.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport } from './installation-report.ts'
@@ -138,13 +139,17 @@ function quarantineProblem(files: number, base: string): string {
   return `${count(files, 'file')} that could not be played ${lie} in quarantine (${base}/data/quarantine)`
 }
 
-/** A file waits from its end on; what is known is when it begins. */
+/**
+ * A file waits from its end on; what is known is when it begins, by a clock that may have been
+ * wrong: it counts from the uploader's own start.
+ */
 function overdue(
-  { oldestWaiting }: Partial<UploaderStatus>,
+  { oldestWaiting, startedAt }: Partial<UploaderStatus & StatusHeader>,
   segmentSeconds: number,
   nowMs: number,
 ): string[] {
   if (oldestWaiting === undefined) return []
-  const waitedMs = nowMs - Date.parse(oldestWaiting) - segmentSeconds * 1000
+  const endMs = Date.parse(oldestWaiting) + segmentSeconds * 1000
+  const waitedMs = nowMs - Math.max(endMs, Date.parse(startedAt ?? oldestWaiting))
   return waitedMs > longestWaitMs ? [`a file has been waiting for ${durationText(waitedMs)}`] : []
 }

@@ -10,6 +10,14 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/**
+ * A moment of the monotonic clock as the wall clock of now would have shown it, in ISO 8601: what
+ * began at 1970, before the clock was set, did not begin at 1970.
+ */
+export function isoAt(clock: Clock, monotonicMs: number): string {
+  return new Date(clock.now() - (clock.monotonicMs() - monotonicMs)).toISOString()
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),

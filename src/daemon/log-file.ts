@@ -1,5 +1,6 @@
 import {
   closeSync,
+  futimesSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -31,6 +32,7 @@ export class LogFile {
   readonly #options: LogFileOptions
   readonly #clock: Clock
   #descriptor: number | undefined
+  #name = ''
   #day = ''
   #bytes = 0
 
@@ -56,23 +58,35 @@ export class LogFile {
     mkdirSync(folder, { recursive: true })
     const name = `${daemon}_${now.date}_${now.time.replaceAll(':', '-')}.log`
     const descriptor = openSync(join(folder, name), 'a')
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor)
+    link(folder, `${daemon}.log`, name)
+    this.#prune([name, this.#name])
+    if (this.#descriptor !== undefined) this.#close(this.#descriptor)
     this.#descriptor = descriptor
+    this.#name = name
     this.#day = now.date
     this.#bytes = 0
-    link(folder, `${daemon}.log`, name)
-    this.#prune(name)
     return descriptor
   }
 
-  #prune(current: string): void {
+  /** What was written until now is of now, though the clock may have stood at 1970 meanwhile. */
+  #close(descriptor: number): void {
+    const seconds = this.#clock.now() / 1000
+    futimesSync(descriptor, seconds, seconds)
+    closeSync(descriptor)
+  }
+
+  /** Deletes what is old but for these; nothing, while the clock is far from every log there is. */
+  #prune(spared: string[]): void {
     const { folder, daemon, retentionDays } = this.#options
-    const oldestMs = this.#clock.now() - retentionDays * dayMs
-    for (const name of readdirSync(folder)) {
-      const path = join(folder, name)
-      const ours = name.startsWith(`${daemon}_`) && name.endsWith('.log') && name !== current
-      if (ours && statSync(path).mtimeMs < oldestMs) rmSync(path, { force: true })
-    }
+    const retentionMs = retentionDays * dayMs
+    const ages = readdirSync(folder)
+      .filter((name) => name.startsWith(`${daemon}_`) && name.endsWith('.log'))
+      .filter((name) => name !== spared[0])
+      .map((name) => ({ name, ms: this.#clock.now() - statSync(join(folder, name)).mtimeMs }))
+    const nearestMs = Math.min(...ages.map(({ ms }) => Math.abs(ms)))
+    if (nearestMs > Math.max(retentionMs, dayMs)) return
+    for (const { name, ms } of ages)
+      if (ms > retentionMs && !spared.includes(name)) rmSync(join(folder, name), { force: true })
   }
 }
 

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import type { Clock } from './clock.ts'
+import { isoAt, type Clock } from './clock.ts'
 
 /** How often a daemon says how it is. A status older than five of these is a daemon that hangs. */
 const everyMs = 2000
@@ -53,13 +53,13 @@ export async function keepStatus(
   signal: AbortSignal,
 ): Promise<void> {
   const path = pathOf(options)
-  const startedAt = new Date(clock.now()).toISOString()
+  const startedMs = clock.monotonicMs()
   linkTo(path, join(options.runFolder, `${options.daemon}.status`))
   const write = (): void => {
     const header: StatusHeader = {
       daemon: options.daemon,
       pid: process.pid,
-      startedAt,
+      startedAt: isoAt(clock, startedMs),
       updatedAt: new Date(clock.now()).toISOString(),
     }
     const text = JSON.stringify({ ...header, ...content() }, undefined, 2)

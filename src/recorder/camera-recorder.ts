@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import type { Clock } from '../daemon/clock.ts'
+import { isoAt, type Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
@@ -62,7 +62,7 @@ export class CameraRecorder {
     this.#camera = camera
     this.#deps = deps
     const { clock } = deps.options
-    this.#sinceMs = clock.now()
+    this.#sinceMs = clock.monotonicMs()
     this.#segments = new CameraSegments(camera.name, { ...deps, clock })
     this.#gaps = new CameraGaps(camera.name, past, { ...deps, clock })
   }
@@ -94,7 +94,7 @@ export class CameraRecorder {
     return {
       name: this.#camera.name,
       state: this.#state,
-      since: new Date(Math.min(this.#sinceMs, clock.now())).toISOString(),
+      since: isoAt(clock, this.#sinceMs),
       url: withoutCredentials(this.#camera.url),
       stream: this.#stream,
       restarts: this.#restarts,
@@ -197,7 +197,7 @@ export class CameraRecorder {
 
   #enter(state: CameraStatus['state']): void {
     this.#state = state
-    this.#sinceMs = this.#deps.options.clock.now()
+    this.#sinceMs = this.#deps.options.clock.monotonicMs()
   }
 }
 

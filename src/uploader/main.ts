@@ -10,6 +10,7 @@ import { keepPruned, pruneOne } from './pruner.ts'
 import { S3ObjectStore } from './s3-object-store.ts'
 import { SegmentFinder } from './segment-finder.ts'
 import { shipSegment } from './ship-segment.ts'
+import { compareClocks } from './store-clock.ts'
 import { checkStore, StoreHealth } from './store-health.ts'
 import { KeyClaims } from './object-place.ts'
 import { UploadQueue } from './upload-queue.ts'
@@ -26,7 +27,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
 
   const shared = { ...config, log, clock, problems: new ProblemLog(log, clock) }
   const health = new StoreHealth(shared, () => queue.waiting.length)
-  const store = health.watch(new S3ObjectStore(config.store))
+  const store = health.watch(new S3ObjectStore(config.store, clock))
   const ledger = new Ledger(folders.ledger)
   const status = new UploadStatus(folders, shared.problems, clock)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
@@ -53,6 +54,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
     queue.run(signal),
     checkStore({ ...shared, store, key, health, isBusy }, signal),
     keepPruned(pruning, signal),
+    compareClocks({ ...shared, store }, signal),
     status.keepLooking(signal),
   ])
 }

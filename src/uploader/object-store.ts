@@ -69,6 +69,8 @@ export interface ObjectStore {
   readonly bucket: string
   /** Whether the store itself refuses to write to a key that exists. */
   readonly refusesOverwrite: boolean
+  /** The time by the store's own clock, in epoch ms; undefined until it has answered. */
+  now(): number | undefined
   /** Reads a byte of a key, which need not exist, to learn whether the store accepts who we are. */
   check(key: string, signal: AbortSignal): Promise<void>
   /** What is stored under a key; undefined if nothing is. */

@@ -51,14 +51,16 @@ export async function pruneAll(deps: PrunerDeps, signal: AbortSignal): Promise<v
  * any line is proven by the store, or goes back to be shipped.
  */
 export async function pruneOne(deps: PrunerDeps, path: string, signal: AbortSignal): Promise<void> {
-  const { problems, clock, retentionMs } = deps
+  const { problems, store, retentionMs } = deps
   const file = basename(path)
   try {
     const info = await lstat(path).catch(ignoreMissing)
     if (!info?.isFile()) return
     const lines = await linesFor(deps, file, info)
+    // Both by the store's clock: where ours is wrong, or jumps, nothing goes too early for that.
+    const nowMs = store.now() ?? -Infinity
     const isDue = ({ uploadedAt }: LedgerLine): boolean =>
-      clock.now() - Date.parse(uploadedAt) >= retentionMs
+      retentionMs === 0 || nowMs - Date.parse(uploadedAt) >= retentionMs
     if (lines.length > 0 && !lines.some(isDue)) return
     const crc32 = lines.length > 0 ? crcText(await fileCrc32(path, signal)) : undefined
     const proofs = lines.filter((line) => line.crc32 === crc32)

@@ -14,6 +14,7 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
+import { systemClock, type Clock } from '../daemon/clock.ts'
 import { crcText } from './fingerprint.ts'
 import {
   isMultipart,
@@ -23,6 +24,7 @@ import {
   type StoredObject,
 } from './object-store.ts'
 import { giveUpWhenQuiet } from './request-patience.ts'
+import { StoreClock } from './store-clock.ts'
 import { toStoreError } from './store-errors.ts'
 import { UploadSource } from './upload-source.ts'
 
@@ -58,16 +60,22 @@ export class S3ObjectStore implements ObjectStore {
   readonly #settings: S3Settings
   readonly #client: S3Client
   readonly #joining: S3Client
+  readonly #clock: StoreClock
   /** Lesser stores ignore `If-None-Match`; those that refuse it are not asked again. */
   #conditional = true
 
-  constructor(settings: S3Settings) {
+  constructor(settings: S3Settings, clock: Clock = systemClock) {
     this.#settings = settings
     this.bucket = settings.bucket
     this.endpoint = settings.endpoint ?? `https://s3.${settings.region}.amazonaws.com`
     this.refusesOverwrite = settings.endpoint === undefined
-    this.#client = createClient(settings, quietMs)
-    this.#joining = createClient(settings, joiningMs)
+    this.#clock = new StoreClock(clock)
+    this.#client = createClient(settings, quietMs, this.#clock)
+    this.#joining = createClient(settings, joiningMs, this.#clock)
+  }
+
+  now(): number | undefined {
+    return this.#clock.now()
   }
 
   async check(key: string, signal: AbortSignal): Promise<void> {
@@ -84,15 +92,28 @@ export class S3ObjectStore implements ObjectStore {
 
   async head(key: string, signal: AbortSignal): Promise<StoredObject | undefined> {
     try {
-      const command = new HeadObjectCommand({ ...this.#at(key), ChecksumMode: 'ENABLED' })
-      return storedObject(key, await this.#client.send(command, { abortSignal: signal }))
+      return await this.#head(key, signal)
     } catch (error) {
       signal.throwIfAborted()
       const status = statusOf(error)
-      if (status === 404) return undefined
-      // The answer to a HEAD has no body that could say why; that to a GET has.
-      if (status !== undefined && status < 500) await this.check(key, signal)
+      if (status === undefined || status >= 500) throw toStoreError(error, 'read')
+    }
+    // The answer to a HEAD has no body that could say why it was refused; that to a GET has.
+    await this.check(key, signal)
+    // What it was refused for is over: a clock that was set, for example.
+    return this.#head(key, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
       throw toStoreError(error, 'read')
+    })
+  }
+
+  async #head(key: string, signal: AbortSignal): Promise<StoredObject | undefined> {
+    const command = new HeadObjectCommand({ ...this.#at(key), ChecksumMode: 'ENABLED' })
+    try {
+      return storedObject(key, await this.#client.send(command, { abortSignal: signal }))
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined
+      throw error
     }
   }
 
@@ -242,7 +263,11 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-function createClient({ endpoint, region, credentials }: S3Settings, patienceMs: number): S3Client {
+function createClient(
+  { endpoint, region, credentials }: S3Settings,
+  patienceMs: number,
+  clock: StoreClock,
+): S3Client {
   const client = new S3Client({
     region,
     expectContinueHeader: false,
@@ -261,7 +286,28 @@ function createClient({ endpoint, region, credentials }: S3Settings, patienceMs:
     config.requestHandler,
     patienceMs,
   ) as typeof config.requestHandler
+  goByStoreClock(client, clock)
   return client
+}
+
+/** The store refuses what is signed for another time than its own, and tells its own with each answer. */
+function goByStoreClock({ middlewareStack, config }: S3Client, clock: StoreClock): void {
+  middlewareStack.add(
+    (next) => async (request) => {
+      config.systemClockOffset = clock.offsetMs
+      return next(request)
+    },
+    { step: 'build' },
+  )
+  middlewareStack.add(
+    (next) => async (request) => {
+      const answer = await next(request)
+      clock.told((answer.response as { headers: Record<string, string> }).headers)
+      return answer
+    },
+    // Innermost: an answer that is an error tells the time too.
+    { step: 'deserialize', priority: 'low' },
+  )
 }
 
 function storedObject(key: string, head: HeadObjectCommandOutput): StoredObject {

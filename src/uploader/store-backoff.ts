@@ -85,7 +85,7 @@ export class SharedBackoff<E> {
     if (known && !trial) return
     const tries = (known?.tries ?? 0) + 1
     this.#outage = {
-      sinceMs: known?.sinceMs ?? this.#clock.now(),
+      sinceMs: known?.sinceMs ?? this.#clock.monotonicMs(),
       tries,
       error,
       nextTryAtMs: this.#clock.monotonicMs() + backoffMs(tries - 1, capMs, this.#random),

@@ -80,6 +80,11 @@ const byName: Rule[] = [
     'The store does not answer in time: look at the network, and at S3_ENDPOINT if it is set.',
   ],
   [
+    /^CERT_NOT_YET_VALID$/,
+    'clock-skew',
+    "The store's certificate is not valid yet, which means that this machine's clock is behind: set it, for example with timedatectl set-ntp true.",
+  ],
+  [
     /CERT|^ERR_TLS|SELF_SIGNED|UNABLE_TO_VERIFY|^EPROTO$/,
     'unreachable',
     "The store's certificate is not trusted: look at S3_ENDPOINT and this machine's clock and certificates.",

@@ -1,4 +1,4 @@
-import type { Clock } from '../daemon/clock.ts'
+import { isoAt, type Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
 import { isMultipart, StoreError, type ObjectStore, type StoreOperation } from './object-store.ts'
 import { ProblemLog } from '../daemon/problem-log.ts'
@@ -28,7 +28,7 @@ export class StoreHealth {
     this.#log = log
     this.#clock = clock
     this.#waiting = waiting
-    this.#sinceMs = clock.now()
+    this.#sinceMs = clock.monotonicMs()
   }
 
   get isFailing(): boolean {
@@ -50,7 +50,7 @@ export class StoreHealth {
     if (outage?.error.operation === 'write' && operation === 'read') return
     if (this.#state === 'ok') return
     if (outage) {
-      const since = new Date(outage.sinceMs).toISOString()
+      const since = isoAt(this.#clock, outage.sinceMs)
       this.#problems.over('store')
       this.#log.info(
         { since, tries: outage.tries, waiting: this.#waiting() },
@@ -79,6 +79,7 @@ export class StoreHealth {
       endpoint: store.endpoint,
       bucket: store.bucket,
       refusesOverwrite: store.refusesOverwrite,
+      now: () => store.now(),
       check: async (key, signal) => noting('read', store.check(key, signal)),
       head: async (key, signal) => {
         const object = await store.head(key, signal)
@@ -103,7 +104,7 @@ export class StoreHealth {
 
   get status(): StoreState {
     const { outage } = this.#backoff
-    const since = new Date(this.#sinceMs).toISOString()
+    const since = isoAt(this.#clock, this.#sinceMs)
     if (!outage) return { state: this.#state, since }
     const inMs = outage.nextTryAtMs - this.#clock.monotonicMs()
     const nextTryAt = new Date(this.#clock.now() + Math.max(0, inMs)).toISOString()
@@ -113,7 +114,7 @@ export class StoreHealth {
 
   #become(state: StoreState['state']): void {
     this.#state = state
-    this.#sinceMs = this.#clock.now()
+    this.#sinceMs = this.#clock.monotonicMs()
   }
 }
 

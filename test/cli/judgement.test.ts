@@ -49,6 +49,16 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     'ok',
   ],
   [
+    'a file that was named while the clock stood at 1970 has not waited since then',
+    (report) =>
+      onUploader(report, {
+        waiting: 1,
+        oldestWaiting: '1970-01-01T00:00:20.000Z',
+        startedAt: ago(60),
+      }),
+    'ok',
+  ],
+  [
     'a long segment that has only just ended does not wait yet',
     (report) => ({
       ...onUploader(report, { waiting: 1, oldestWaiting: ago(86_410) }),

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict'
-import { readFileSync, readdirSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { systemClock, type Clock } from '../../src/daemon/clock.ts'
@@ -93,6 +100,30 @@ test('a new day begins a new file, the link follows, and old files go', async (t
   ])
   assert.equal(readlinkSync(join(folder, 'recorder.log')), 'recorder_2025-01-26_00-00-01.log')
 })
+
+for (const [way, from, to] of [
+  ['from 1970 to now', '1970-01-01T00:00:20', '2025-01-25T12:00:00'],
+  ['far ahead', '2025-01-25T12:00:00', '2035-01-25T12:00:00'],
+] as const)
+  test(`a clock that jumps ${way} deletes no log that is young`, async (t) => {
+    const folder = await temporaryFolder(t)
+    const yesterday = 'recorder_2025-01-24_00-00-00.log'
+    writeFileSync(join(folder, yesterday), '')
+    const written = new Date('2025-01-24T23:59:00')
+    utimesSync(join(folder, yesterday), written, written)
+    let clock = at(from)
+    const options = { folder, daemon: 'recorder', retentionDays: 14 }
+    const log = new LogFile(options, { ...systemClock, now: () => clock.now() })
+    log.append('before\n')
+    const first = readlinkSync(join(folder, 'recorder.log'))
+    // As the kernel would have dated it.
+    utimesSync(join(folder, first), new Date(from), new Date(from))
+    clock = at(to)
+    log.append('after\n')
+    const kept = readdirSync(folder).filter((name) => name !== 'recorder.log')
+    assert.deepEqual(kept.length, 3, String(kept))
+    assert.equal(statSync(join(folder, first)).mtimeMs, clock.now())
+  })
 
 test('an error is told down to its first cause', () => {
   assert.equal(describeError(new Error('a', { cause: new Error('b', { cause: 'c' }) })), 'a: b: c')

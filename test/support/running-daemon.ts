@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { projectRoot, readEnvironment } from '../../src/daemon/environment.ts'
 import { atEnd } from './at-end.ts'
 import { withCanaries, type Settings } from './canaries.ts'
-import { watchForSecrets } from './secret-watch.ts'
+import { watchForSecrets, type SecretWatch } from './secret-watch.ts'
 
 let built: Promise<unknown> | undefined
 
@@ -76,14 +76,16 @@ export class RunningDaemon {
 }
 
 /**
- * Starts a daemon on an ENV_FILE of these variables below `folder`, with secrets where they have
- * none. It never outlives the test, which fails if it has told a secret to anyone.
+ * Starts a daemon on an ENV_FILE of these settings below `folder`, with secrets where they have
+ * none, and with more variables in its environment. It never outlives the test, which fails if it
+ * has told a secret to anyone.
  */
 export async function startDaemon(
   t: TestContext,
   daemon: 'recorder' | 'uploader',
   folder: string,
   settings: Settings,
+  variables: NodeJS.ProcessEnv = {},
 ): Promise<RunningDaemon> {
   await build()
   const envFile = join(folder, '.env')
@@ -92,14 +94,29 @@ export async function startDaemon(
   const text = Object.entries(given).map(([name, value]) => `${name}='${value}'\n`)
   await writeFile(envFile, text.join(''), { mode: 0o600 })
   const base = String(given.BASE_DIR)
-  atEnd(t, async () => rm(runFolder, { recursive: true, force: true }))
-  const folders = ['recordings', 'uploaded', 'data'].map((name) => join(base, name))
-  const printed = (): string => running.lines.join('\n')
-  watchForSecrets(t, { folders: [...folders, runFolder], printed }).add(given)
-  const running = new RunningDaemon(daemon, envFile, {})
+  const watch = watchInstallation(t, base, runFolder)
+  watch.add(given)
+  const running = new RunningDaemon(daemon, envFile, variables)
+  watch.listen(() => running.lines.join('\n'))
   atEnd(t, async () => {
     running.process.kill('SIGKILL')
     await running.ended
   })
   return running
+}
+
+const watches = new WeakMap<TestContext, Map<string, SecretWatch>>()
+
+/** One watch an installation, however many daemons of it are started. */
+function watchInstallation(t: TestContext, base: string, runFolder: string): SecretWatch {
+  const known = watches.get(t) ?? new Map<string, SecretWatch>()
+  watches.set(t, known)
+  const key = `${base} ${runFolder}`
+  const watched = known.get(key)
+  if (watched) return watched
+  atEnd(t, async () => rm(runFolder, { recursive: true, force: true }))
+  const folders = ['recordings', 'uploaded', 'data'].map((name) => join(base, name))
+  const watch = watchForSecrets(t, [...folders, runFolder])
+  known.set(key, watch)
+  return watch
 }

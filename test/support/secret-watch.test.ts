@@ -18,7 +18,7 @@ const settings = {
 
 async function watchIn(t: TestContext): Promise<{ folder: string; watch: SecretWatch }> {
   const folder = await temporaryFolder(t)
-  const watch = new SecretWatch({ folders: [folder], printed: () => '' })
+  const watch = new SecretWatch([folder])
   watch.add(settings)
   t.after(() => watch.end())
   return { folder, watch }
@@ -51,7 +51,8 @@ test('a secret is found in the name of a file, in what was printed and in the me
   const folder = await temporaryFolder(t)
   const server = await S3Server.start()
   t.after(async () => server.close())
-  const watch = new SecretWatch({ folders: [folder], printed: () => `camera ${password}` })
+  const watch = new SecretWatch([folder])
+  watch.listen(() => `camera ${password}`)
   watch.add(settings)
   writeFileSync(join(folder, `${accessKeyId}.mp4`), '')
   const object = { path: '', bytes: 0, etag: '', lastModified: new Date() }

@@ -8,33 +8,39 @@ import { atEnd } from './at-end.ts'
 import { secretsIn, type Settings } from './canaries.ts'
 import { S3Server } from './s3-server.ts'
 
-export interface WatchedPlaces {
-  /** Each file in them is searched by name and content; footage and `.env` by their names alone. */
-  folders: string[]
-  printed: () => string
-}
+const watching = new Set<SecretWatch>()
+const sampleEveryMs = 150
+let sampler: NodeJS.Timeout | undefined
 
 /**
- * Watches for secrets until the test ends, and fails it if any was found: in the places, in what an
- * S3Server of this process keeps beside the content of objects, in the arguments of any process.
+ * Watches for secrets until the test ends, and fails it if any was found: in these folders, in what
+ * was printed, in what an S3Server of this process keeps beside the content of objects, in the
+ * arguments of any process.
  */
-export function watchForSecrets(t: TestContext, places: WatchedPlaces): SecretWatch {
-  const watch = new SecretWatch(places)
+export function watchForSecrets(t: TestContext, folders: string[]): SecretWatch {
+  const watch = new SecretWatch(folders)
   atEnd(t, () => assert.deepEqual(watch.end(), [], 'secrets were told'))
   return watch
 }
 
 /** Looks for secrets, word by word: a part of one is a leak, and its words survive every escaping. */
 export class SecretWatch {
-  readonly #places: WatchedPlaces
+  readonly #folders: string[]
+  readonly #printed: (() => string)[] = []
   /** Each word with the variable whose secret it is. */
   readonly #words = new Map<string, string>()
   readonly #leaks = new Set<string>()
-  readonly #sampler: NodeJS.Timeout
 
-  constructor(places: WatchedPlaces) {
-    this.#places = places
-    this.#sampler = setInterval(() => this.#searchProcesses(), 150).unref()
+  /** Each file in the folders is searched by name and content; footage and `.env` by name alone. */
+  constructor(folders: string[]) {
+    this.#folders = folders
+    watching.add(this)
+    sampler ??= setInterval(() => searchProcesses(watching), sampleEveryMs).unref()
+  }
+
+  /** Searches what this returns in the end. */
+  listen(printed: () => string): void {
+    this.#printed.push(printed)
   }
 
   /** Watches for the secrets of these settings from now on. */
@@ -53,40 +59,40 @@ export class SecretWatch {
 
   /** Searches everything a last time; says what was found where. */
   end(): string[] {
-    clearInterval(this.#sampler)
-    this.#searchProcesses()
-    this.#search('what was printed', this.#places.printed())
-    for (const folder of this.#places.folders) this.#searchFolder(folder)
+    searchProcesses([this])
+    watching.delete(this)
+    for (const printed of this.#printed) this.search('what was printed', printed())
+    for (const folder of this.#folders) this.#searchFolder(folder)
     for (const { objects } of S3Server.started)
       for (const [key, { headers }] of objects)
-        this.#search(`the object ${key}`, JSON.stringify([key, headers]))
+        this.search(`the object ${key}`, JSON.stringify([key, headers]))
     return [...this.#leaks]
-  }
-
-  #searchProcesses(): void {
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      const line = readIfThere(join('/proc', pid, 'cmdline')).replaceAll('\0', ' ')
-      this.#search('the arguments of a process', line)
-    }
   }
 
   #searchFolder(folder: string): void {
     for (const entry of entriesOf(folder)) {
       const path = join(folder, entry.name)
-      this.#search('the name of a file', path)
+      this.search('the name of a file', path)
       if (entry.isDirectory()) this.#searchFolder(path)
       else if (entry.isFile() && !/\.(mp4|env|_S3rver_object)$/.test(entry.name))
-        this.#search(path, readIfThere(path))
+        this.search(path, readIfThere(path))
     }
   }
 
-  #search(place: string, text: string): void {
+  search(place: string, text: string): void {
     for (const [word, name] of this.#words) {
       const at = text.indexOf(word)
       if (at === -1) continue
       const excerpt = text.slice(Math.max(0, at - 100), at + word.length + 20)
       this.#leaks.add(`${name} in ${place}: …${excerpt}…`)
     }
+  }
+}
+
+function searchProcesses(watches: Iterable<SecretWatch>): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const line = readIfThere(join('/proc', pid, 'cmdline')).replaceAll('\0', ' ')
+    for (const watch of watches) watch.search('the arguments of a process', line)
   }
 }
 

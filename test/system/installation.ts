@@ -50,8 +50,8 @@ export class Installation {
     this.folders = foldersBelow(join(folder, 'base dir'))
     this.settings = { BASE_DIR: this.folders.base, ...settings }
     atEnd(t, async () => rm(this.runFolder, { recursive: true, force: true }))
-    const folders = [folder, this.runFolder]
-    this.#secrets = watchForSecrets(t, { folders, printed: () => this.#printed })
+    this.#secrets = watchForSecrets(t, [folder, this.runFolder])
+    this.#secrets.listen(() => this.#printed)
   }
 
   /** Writes ENV_FILE, with some settings changed. */

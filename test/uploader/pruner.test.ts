@@ -22,6 +22,8 @@ const hourMs = 3_600_000
 interface Shipped extends Workbench {
   path: string
   prune: () => Promise<void>
+  /** Lets the store's clock stand at this time. */
+  setStoreClock: (ms: number | undefined) => void
   uploaded: () => Promise<string[]>
 }
 
@@ -35,32 +37,43 @@ async function shipped(t: TestContext, retentionHours = 0): Promise<Shipped> {
     ...bench,
     path: end.path,
     prune: async () => pruneAll(bench.pruning, never),
+    setStoreClock: (ms) => {
+      const store = Object.create(bench.store) as typeof bench.store
+      bench.pruning.store = Object.assign(store, { now: () => ms })
+    },
     uploaded: async () => readdir(bench.folders.uploaded),
   }
 }
 
-test('a file that the ledger proves goes when its time is over, and not before', async (t) => {
-  const { pruning, prune, uploaded, log } = await shipped(t, 24)
-  const clock = new HeldClock(Date.now() + 24 * hourMs - 60_000)
-  pruning.clock = clock
+test('a file that the ledger proves goes when its time is over by the store, and not before', async (t) => {
+  const { pruning, prune, uploaded, log, setStoreClock } = await shipped(t, 24)
+  const shippedMs = Date.now()
+  setStoreClock(shippedMs + 24 * hourMs - 60_000)
   await prune()
   assert.deepEqual(await uploaded(), [name])
-  await clock.advance(61_000)
+  setStoreClock(shippedMs + 24 * hourMs + 1000)
+  // What this machine's own clock says counts for nothing.
+  pruning.clock = new HeldClock(0)
   await prune()
   assert.deepEqual(await uploaded(), [])
   assert.equal(log.count(/^INFO pruned/), 1)
 })
 
-test('a clock that stands at 1970 prunes nothing', async (t) => {
-  const { pruning, prune, uploaded } = await shipped(t, 1)
-  pruning.clock = new HeldClock(0)
-  await prune()
-  assert.deepEqual(await uploaded(), [name])
-})
+for (const [clock, ms] of [
+  ['at 1970', 0],
+  ['a decade ahead', Date.now() + 87_600 * hourMs],
+] as const)
+  test(`a clock that stands ${clock} prunes nothing, whether the store has told the time or not`, async (t) => {
+    const { pruning, prune, uploaded, setStoreClock } = await shipped(t, 1)
+    pruning.clock = new HeldClock(ms)
+    await prune()
+    setStoreClock(undefined)
+    await prune()
+    assert.deepEqual(await uploaded(), [name])
+  })
 
 test('with no retention at all a file goes at once', async (t) => {
   const { pruning, path, uploaded } = await shipped(t)
-  pruning.clock = new HeldClock(Date.now() + 1000)
   await pruneOne(pruning, path, never)
   assert.deepEqual(await uploaded(), [])
 })

@@ -9,6 +9,7 @@ const cases: [error: object, kind: string, hint: RegExp, storeWide: boolean][] =
   [{ name: 'CredentialsProviderError' }, 'wrong-credentials', /AWS_ACCESS_KEY_ID/, true],
   [{ name: 'ExpiredToken' }, 'expired-credentials', /AWS_SESSION_TOKEN/, true],
   [{ name: 'RequestTimeTooSkewed' }, 'clock-skew', /clock/, true],
+  [{ name: 'Error', code: 'CERT_NOT_YET_VALID' }, 'clock-skew', /clock is behind/, true],
   [{ name: 'PermanentRedirect' }, 'wrong-region', /AWS_REGION/, true],
   [{ name: 'AccessDenied' }, 'denied', /s3:PutObject/, true],
   [{ name: '403', $metadata: { httpStatusCode: 403 } }, 'denied', /s3:PutObject/, true],
