@@ -114,10 +114,19 @@ export function checkVariables<T>(
     if (isCutShort(variable, environment)) return []
     const found = variables[variable]
     const secret = /SECRET|TOKEN|ACCESS_KEY|URL|PASSWORD/.test(variable)
-    const shown = found === undefined ? {} : { found: secret ? '***' : `"${found}"` }
+    const shown = found === undefined ? {} : { found: secret ? '***' : quoted(found) }
     return [{ variable, expected: issue.message, ...shown }]
   })
   return { faults }
+}
+
+/**
+ * A value for people to read. What may have slipped into it from another line, a password or a
+ * key, isn't shown: text around an `=`, an `@` or in a URL, and runs of 16 letters and digits.
+ */
+export function quoted(value: string): string {
+  if (/[=@]|:\/\//.test(value)) return '***'
+  return `"${value.replaceAll(/[A-Za-z0-9/+]{16,}/g, '***')}"`
 }
 
 /**

@@ -60,7 +60,7 @@ const nameExpected = 'a name of at most 100 letters, for example Front door'
 const cameraSchema = z.object({
   NAME: z
     .string()
-    .refine((name) => !name.includes('://') && name.length <= 100, nameExpected)
+    .refine((name) => !name.includes('://') && safeCameraName(name, '').length <= 100, nameExpected)
     .optional(),
   TRANSPORT: choice(['tcp', 'udp'], 'tcp'),
   AUDIO: choice(['auto', 'none'], 'auto'),

@@ -4,6 +4,7 @@ import {
   checkVariables,
   isCutShort,
   projectRoot,
+  quoted,
   type ConfigFault,
   type Environment,
 } from '../daemon/environment.ts'
@@ -185,21 +186,23 @@ function findTypos({ assignments, variables }: Environment): {
 }
 
 function nearest(name: string): string | undefined {
-  const ranked = knownVariables
-    .map((known) => ({ known, distance: editDistance(name.toUpperCase(), known) }))
-    .sort((a, b) => a.distance - b.distance)
   // `CAM_1_URL` would leave a camera unrecorded.
   const most = name.startsWith('CAM') ? 3 : 2
+  const ranked = knownVariables
+    .filter((known) => Math.abs(known.length - name.length) <= most)
+    .map((known) => ({ known, distance: editDistance(name.toUpperCase(), known) }))
+    .sort((a, b) => a.distance - b.distance)
   return ranked.find(({ distance }) => distance <= most)?.known
 }
 
 /** FFmpeg, which names the files, and Node, which reads the names, must mean the same zone. */
 function zoneWarnings({ variables: { TZ } }: Environment): string[] {
+  if (TZ === undefined) return []
   try {
-    Intl.DateTimeFormat('en', { timeZone: TZ?.replace(/^:/, '') })
+    Intl.DateTimeFormat('en', { timeZone: TZ.replace(/^:/, '') })
     return []
   } catch {
-    return [`TZ=${TZ} is no zone that Node.js knows; write one like Europe/Berlin`]
+    return [`TZ=${quoted(TZ)} is no zone that Node.js knows; write one like Europe/Berlin`]
   }
 }
 

@@ -23,8 +23,8 @@ export function segmentPattern(camera: string): string {
 
 /**
  * The name that a segment has in `recordings/open/` once the recorder has seen it begin: with a
- * token, so that FFmpeg, which would overwrite its own name (the repeated hour of a DST change, a
- * clock that stepped back), can't overwrite this one.
+ * token of eight hexadecimal digits, so that FFmpeg, which would overwrite its own name (the
+ * repeated hour of a DST change, a clock that stepped back), can't overwrite this one.
  */
 export function claimedName(file: string, token: string): string {
   return file.replace(/\.mp4$/, `.${token}.mp4`)
@@ -32,7 +32,7 @@ export function claimedName(file: string, token: string): string {
 
 /** The name that a segment in `recordings/open/` gets when it is closed. */
 export function closedName(file: string): string {
-  return file.replace(/(_\d{8}_\d{6})\.\w+\.mp4$/, '$1.mp4')
+  return file.replace(/(_\d{8}_\d{6})\.[0-9a-f]{8}\.mp4$/, '$1.mp4')
 }
 
 /** The same file name with `_2`, `_3`, … before its extension; `n` = 1 is the name itself. */

@@ -6,6 +6,9 @@ import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { projectRoot, readEnvironment } from '../../src/daemon/environment.ts'
+import { atEnd } from './at-end.ts'
+import { withCanaries, type Settings } from './canaries.ts'
+import { watchForSecrets, type SecretWatch } from './secret-watch.ts'
 
 let built: Promise<unknown> | undefined
 
@@ -29,7 +32,7 @@ export class RunningDaemon {
     under: string[],
   ) {
     const main = join(projectRoot, 'dist', daemon, 'main.js')
-    const [program = '', ...args] = [...under, process.execPath, main]
+    const [program, ...args] = [...under, process.execPath, main]
     this.process = spawn(program, args, {
       cwd: projectRoot,
       env: { ...process.env, ...variables, ENV_FILE: envFile },
@@ -79,30 +82,48 @@ export class RunningDaemon {
 }
 
 /**
- * Starts a daemon on an ENV_FILE of these settings below `folder`, with more variables in its
- * environment, and under a program (`strace -D …`) that replaces itself by what it starts; it never
- * outlives the test.
+ * Starts a daemon on an ENV_FILE of these settings below `folder`, with secrets where they have
+ * none, with more variables in its environment, and under a program (`strace -D …`) that replaces
+ * itself by what it starts. It never outlives the test, which fails if it has told a secret.
  */
 export async function startDaemon(
   t: TestContext,
   daemon: 'recorder' | 'uploader',
   folder: string,
-  settings: Record<string, string | number>,
+  settings: Settings,
   variables: NodeJS.ProcessEnv = {},
   under: string[] = [],
 ): Promise<RunningDaemon> {
   await build()
   const envFile = join(folder, '.env')
-  const text = Object.entries({ BASE_DIR: folder, ...settings })
-    .map(([name, value]) => `${name}='${value}'\n`)
-    .join('')
-  await writeFile(envFile, text, { mode: 0o600 })
-  const running = new RunningDaemon(daemon, envFile, variables, under)
   const { runFolder } = readEnvironment({ ENV_FILE: envFile })
-  t.after(async () => {
+  const given = withCanaries({ BASE_DIR: folder, ...settings })
+  const text = Object.entries(given).map(([name, value]) => `${name}='${value}'\n`)
+  await writeFile(envFile, text.join(''), { mode: 0o600 })
+  const base = String(given.BASE_DIR)
+  const watch = watchInstallation(t, base, runFolder)
+  watch.add(given)
+  const running = new RunningDaemon(daemon, envFile, variables, under)
+  watch.listen(() => running.lines.join('\n'))
+  atEnd(t, async () => {
     running.process.kill('SIGKILL')
     await running.ended
-    await rm(runFolder, { recursive: true, force: true })
   })
   return running
+}
+
+const watches = new WeakMap<TestContext, Map<string, SecretWatch>>()
+
+/** One watch an installation, however many daemons of it are started. */
+function watchInstallation(t: TestContext, base: string, runFolder: string): SecretWatch {
+  const known = watches.get(t) ?? new Map<string, SecretWatch>()
+  watches.set(t, known)
+  const key = `${base} ${runFolder}`
+  const watched = known.get(key)
+  if (watched) return watched
+  atEnd(t, async () => rm(runFolder, { recursive: true, force: true }))
+  const folders = ['recordings', 'uploaded', 'data'].map((name) => join(base, name))
+  const watch = watchForSecrets(t, [...folders, runFolder])
+  known.set(key, watch)
+  return watch
 }

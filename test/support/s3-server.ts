@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { crc32 } from 'node:zlib'
+import { canaryKeys } from './canaries.ts'
 import { signatureFault } from './s3-signature.ts'
 
 export interface S3ServerOptions {
@@ -75,6 +76,8 @@ const smallestPartBytes = 5 * 1024 * 1024
 
 /** An S3 server for tests, on loopback, that behaves as AWS documents. Objects live on disk. */
 export class S3Server {
+  /** All that this process has started, for whoever searches what they were given. */
+  static readonly started: S3Server[] = []
   readonly objects = new Map<string, S3Object>()
   readonly uploads = new Map<string, Upload>()
   readonly requests: S3Request[] = []
@@ -85,6 +88,7 @@ export class S3Server {
   static async start(options: S3ServerOptions = {}, port = 0): Promise<S3Server> {
     const folder = await mkdtemp(join(tmpdir(), 's3-server-'))
     const server = new S3Server(options, folder)
+    S3Server.started.push(server)
     server.#server.listen(port, '127.0.0.1')
     await once(server.#server, 'listening')
     return server
@@ -92,8 +96,8 @@ export class S3Server {
 
   private constructor(options: S3ServerOptions, folder: string) {
     const standard = {
-      ...{ bucket: 'footage', accessKeyId: 'AKIDTEST', secretAccessKey: 'secret-of-the-test' },
-      ...{ checksums: true, conditional: true, careful: true },
+      ...canaryKeys(),
+      ...{ bucket: 'footage', checksums: true, conditional: true, careful: true },
     }
     this.options = { ...standard, ...options }
     this.#folder = folder

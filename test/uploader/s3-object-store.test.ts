@@ -79,7 +79,7 @@ for (const [what, settings, kind] of [
   ['a closed port', { endpoint: 'http://127.0.0.1:9' }, 'unreachable'],
 ] as const)
   test(`${what} is told apart at the check, at a look and at an upload`, async (t) => {
-    const server = await serve(t)
+    const server = await serve(t, { accessKeyId: 'AKIDTEST' })
     const store = new S3ObjectStore({ ...settingsFor(server), ...settings })
     assert.equal((await problem(store.check('x', never))).kind, kind)
     if (kind !== 'no-bucket') assert.equal((await problem(store.head('x', never))).kind, kind)
