@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
 import { cachedClip } from '../support/clips.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
@@ -9,6 +10,8 @@ import {
   assertPlays,
   count,
   countersOf,
+  fps,
+  lossAround,
   recordings,
   recordSeconds,
   startRecorder,
@@ -77,25 +80,35 @@ describe('what cameras send', { concurrency: 6 }, () => {
     for (const file of files) await assertPlays(file)
     const counters = await Promise.all(files.map(frameCounters))
     const gaps = counters.slice(1).map((list, index) => list[0]! - (counters[index]?.at(-1) ?? 0))
-    t.diagnostic(`gaps: ${gaps.map((frames) => (frames / 25).toFixed(1)).join(' s, ')} s`)
+    t.diagnostic(`gaps: ${gaps.map((frames) => (frames / fps).toFixed(1)).join(' s, ')} s`)
   })
 
   for (const audio of ['aac', 'none'] as const)
     test(`a camera that sends no keyframe for the first 10 s is waited for (sound: ${audio})`, async (t) => {
-      const clip = await cachedClip({ gopSeconds: 24, durationSeconds: 24, audio })
+      const gopSeconds = 12
+      const clip = await cachedClip({ gopSeconds, durationSeconds: gopSeconds, audio })
       const { camera, daemon, folder } = await startRecording(t, {}, { clip })
       camera.faults.startsMidGop = true
       await daemon.line(/recording started/, { withinMs: 60_000 })
-      await recordSeconds(camera, 5)
+      await recordSeconds(camera, 2)
+      while (camera.frameNow % (gopSeconds * fps) > 5) await sleep(100)
+      const faultFrame = camera.frameNow
+      camera.disconnectAll()
+      await daemon.line(/has sent no keyframe yet/)
+      await daemon.line(/recording started .*no keyframe yet/)
+      await recordSeconds(camera, 3)
       await daemon.stop()
-      const files = recordings(folder)
-      const counters = await countersOf(files)
-      assert.deepEqual(brokenPlaces(counters), [])
-      assert.equal(counters[0]! % (24 * 25), 0, 'it begins with a keyframe')
-      for (const file of files) await assertPlays(file)
-      assert.equal(count(daemon, /recording started/), 1)
-      assert.match(daemon.lines.join('\n'), /no keyframe yet/)
-      assert.ok(count(daemon, /WARNING/) <= 1, daemon.lines.join('\n'))
+      const counters = await countersOf(recordings(folder))
+      const { afterSeconds } = lossAround(counters, faultFrame)
+      const first = counters.find((counter) => counter > faultFrame)
+      assert.equal(first! % (gopSeconds * fps), 0, 'it begins with a keyframe')
+      for (const file of recordings(folder)) await assertPlays(file)
+      assert.equal(count(daemon, /recording started/), 2)
+      assert.equal(count(daemon, /WARNING/), 2, daemon.lines.join('\n'))
+      t.diagnostic(
+        `first frame ${afterSeconds.toFixed(1)} s after the camera closed the connection`,
+      )
+      assert.ok(afterSeconds <= gopSeconds, `${afterSeconds} s`)
     })
 
   for (const audio of ['aac', 'none'] as const)
