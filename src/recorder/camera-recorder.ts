@@ -77,7 +77,8 @@ export class CameraRecorder {
       const startedMs = clock.monotonicMs()
       const end = await this.#attempt(signal)
       if (signal.aborted) return
-      this.#failures += 1
+      // That it sends something else is found at once, and not to be held against it.
+      if (end.why !== 'stream changed') this.#failures += 1
       this.#gaps.failed(gapReason(end))
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
       this.#lateVideo = kind === 'no video'

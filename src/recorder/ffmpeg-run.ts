@@ -48,8 +48,8 @@ export class FfmpegRun {
   readonly startedMs: number
   /** When its count of video packets last rose, on the monotonic clock. */
   videoRoseMs: number
-  /** Whether the camera has answered, and said what it sends. */
-  isConnected = false
+  /** When it was known what the camera sends. */
+  connectedMs: number | undefined
   /** Video packets so far. */
   frames = 0
   /** The most that the camera's time stamps have outrun the clock at once. */
@@ -168,7 +168,7 @@ export class FfmpegRun {
   /** Answers whether a line may tell why FFmpeg ends. */
   #readLine(line: string, listener: RunListener): boolean {
     listener.line(line)
-    if (line.includes('Input #')) this.isConnected = true
+    if (line.includes('Input #')) this.connectedMs = this.#clock.monotonicMs()
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const found = this.#streamCheck.differs(line)

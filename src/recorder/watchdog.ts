@@ -17,8 +17,8 @@ import { stallVerdict } from './stall-verdict.ts'
 /** lsof costs 15 ms of CPU. */
 const lookEveryMs = 5000
 const judgeEveryMs = 1000
-/** By then a recording has begun, unless the camera makes it wait. */
-const waitingAfterMs = 5000
+/** So long after the connection video is there, unless the camera makes it wait. */
+const waitingAfterMs = 3000
 
 /** The segment that a run is writing, as the last look saw it. */
 export interface CurrentFile {
@@ -128,7 +128,7 @@ export class Watchdog {
     }
     const stall = stallVerdict(facts, this.#stallAfterMs)
     if (stall) run.stalled(stall)
-    else if (run.isConnected && !facts.hasBegun && facts.noVideoMs >= waitingAfterMs)
+    else if (!facts.hasBegun && now - (run.connectedMs ?? now) >= waitingAfterMs)
       this.#sayThatItWaits(watched)
   }
 

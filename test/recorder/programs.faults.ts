@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+import { startRtspCamera } from '../../demo/rtsp-camera.ts'
+import { cachedClip } from '../support/clips.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { count, startRecorder } from './recordings.ts'
+
+/** A PATH with what the recorder runs, but other scripts in the place of some of it. */
+async function pathWith(t: TestContext, scripts: Record<string, string>): Promise<string> {
+  const folder = join(await temporaryFolder(t), 'bin')
+  mkdirSync(folder)
+  for (const name of ['sh', 'flock', 'setpriv', 'lsof', 'ffmpeg', 'ffprobe'])
+    if (!(name in scripts))
+      symlinkSync(execFileSync('which', [name]).toString().trim(), join(folder, name))
+  for (const [name, script] of Object.entries(scripts)) {
+    if (script === '') continue
+    writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`)
+    chmodSync(join(folder, name), 0o755)
+  }
+  return folder
+}
+
+// As FFmpeg 5.0 says it.
+const old = `echo "[concat @ 0x1] [error] Line 3: unknown keyword 'option'" >&2
+echo "[error] pipe:0: Invalid data found when processing input" >&2
+exit 1`
+
+const cases: [string, Record<string, string>, RegExp][] = [
+  ['FFmpeg is missing', { ffmpeg: '' }, /a program is missing: run .*setup\.sh/],
+  ['ffprobe is missing', { ffprobe: '' }, /a program is missing: run .*setup\.sh/],
+  [
+    'FFmpeg is too old',
+    { ffmpeg: old, ffprobe: old },
+    /FFmpeg is older than 5\.1: run .*setup\.sh/,
+  ],
+  ['FFmpeg crashes at once', { ffmpeg: 'kill -SEGV $$' }, /FFmpeg was ended by SIGSEGV/],
+  [
+    'FFmpeg fails for no known reason',
+    { ffmpeg: 'echo strange >&2; exit 3' },
+    /exited with 3: strange/,
+  ],
+]
+
+describe('the programs that the recorder runs', { concurrency: 5 }, () => {
+  for (const [title, scripts, expected] of cases)
+    test(`that ${title} gets one clear line, and is tried less and less often`, async (t) => {
+      const camera = await startRtspCamera({ clip: await cachedClip() })
+      t.after(async () => camera.close())
+      const path = await pathWith(t, scripts)
+      const settings = { LOG_LEVEL: 'DEBUG' }
+      const folder = await temporaryFolder(t)
+      const daemon = await startRecorder(t, folder, camera.url, settings, { PATH: path })
+      const delays: number[] = []
+      for (let from = 0; delays.length < 3;) {
+        const line = await daemon.line(/recording ended/, { from })
+        assert.match(line, expected)
+        delays.push(Number(/nextTrySeconds=([\d.]+)/.exec(line)?.[1]))
+        from = daemon.lines.indexOf(line) + 1
+      }
+      assert.equal(await daemon.stop(), 0)
+      assert.ok(delays[0]! < 1.5 && delays[1]! > delays[0]! && delays[2]! > 2.5, String(delays))
+      assert.equal(count(daemon, /WARNING .*not recording/), 1, daemon.lines.join('\n'))
+      t.diagnostic(`tried again after ${delays.join(' s, ')} s`)
+    })
+})

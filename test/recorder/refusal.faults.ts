@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RtspCamera } from '../../demo/rtsp-camera.ts'
+import { countersOf, lossAround, recordings, recordSeconds, startRecording } from './recordings.ts'
+
+interface Refusal {
+  title: string
+  begins: (camera: RtspCamera) => void
+  ends: (camera: RtspCamera) => void
+  line: RegExp
+  awaySeconds: number
+  againWithinSeconds: number
+}
+
+const refusals: Refusal[] = [
+  {
+    title: 'closes the connection',
+    begins: () => {},
+    ends: () => {},
+    line: /the camera closed the connection/,
+    awaySeconds: 0,
+    againWithinSeconds: 3,
+  },
+  {
+    title: 'refuses the connection',
+    begins: ({ faults }) => (faults.refuseConnections = true),
+    ends: ({ faults }) => (faults.refuseConnections = false),
+    line: /refuses the connection: is RTSP switched on/,
+    awaySeconds: 30,
+    againWithinSeconds: 15,
+  },
+  {
+    title: 'does not know the path',
+    begins: ({ faults }) => (faults.notFound = true),
+    ends: ({ faults }) => (faults.notFound = false),
+    line: /no stream \/Preview_01_main: check the path in CAMERA_1_URL/,
+    awaySeconds: 30,
+    againWithinSeconds: 15,
+  },
+  {
+    title: 'has got another password',
+    begins: ({ faults }) => (faults.unauthorized = true),
+    ends: ({ faults }) => (faults.unauthorized = false),
+    line: /rejects the user or password: check CAMERA_1_URL/,
+    awaySeconds: 5,
+    againWithinSeconds: 78,
+  },
+]
+
+describe('a camera that refuses', { concurrency: 4 }, () => {
+  for (const { title, begins, ends, line, awaySeconds, againWithinSeconds } of refusals)
+    test(`one that ${title} gets one clear line, and is recorded again within the backoff of its return`, async (t) => {
+      const credentials = { user: 'operator', password: "p@ss/w:rd#1%'" }
+      const { camera, daemon, folder } = await startRecording(t, {}, credentials)
+      await daemon.line(/recording started/)
+      await recordSeconds(camera, 2)
+      const faultFrame = camera.frameNow
+      const refusedAtMs = Date.now()
+      begins(camera)
+      camera.disconnectAll()
+      await daemon.line(line)
+      await sleep(awaySeconds * 1000)
+      const overFrame = camera.frameNow
+      const seen = camera.events.filter(({ atMs }) => atMs > refusedAtMs)
+      const { length: tries } = seen.filter(({ what }) => what === 'connected')
+      ends(camera)
+      await daemon.line(/recording started .*tries/, { withinMs: 90_000 })
+      await recordSeconds(camera, 1)
+      await daemon.stop()
+      const counters = await countersOf(recordings(folder))
+      const { beforeSeconds, afterSeconds } = lossAround(counters, faultFrame, overFrame)
+      t.diagnostic(`lost before: ${beforeSeconds.toFixed(1)} s`)
+      t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after its return`)
+      t.diagnostic(`tries that reached it in ${awaySeconds} s: ${tries}`)
+      assert.ok(beforeSeconds <= 1 && afterSeconds <= againWithinSeconds, `${afterSeconds} s`)
+      const lines = daemon.lines.filter((text) => text.includes('not recording'))
+      assert.equal(lines.filter((text) => line.test(text)).length, 1, lines.join('\n'))
+      assert.ok(lines.length <= 2, lines.join('\n'))
+      // Whoever is asked for another password may be locked out after a few tries.
+      if (title.includes('password')) assert.ok(tries === 1 && afterSeconds > 50)
+    })
+})

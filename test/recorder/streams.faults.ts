@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startRtspCamera } from '../../demo/rtsp-camera.ts'
+import { cachedClip } from '../support/clips.ts'
+import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import {
+  assertPlays,
+  count,
+  countersOf,
+  fps,
+  lossAround,
+  recordings,
+  recordSeconds,
+  startRecorder,
+  startRecording,
+} from './recordings.ts'
+
+/** `h264 aac 640x360`, tags included, of a file. */
+function streamsOf(file: string): string {
+  const entries = 'stream=codec_name,codec_tag_string,width,height'
+  const args = ['-v', 'error', '-show_entries', entries, '-of', 'csv=p=0', file]
+  return execFileSync('ffprobe', args).toString().trim().replaceAll('\n', ' ')
+}
+
+describe('what cameras send', { concurrency: 6 }, () => {
+  test('each codec of video with each of sound, or none, and with a metadata track, is recorded and plays', async (t) => {
+    const settings: Record<string, string | number> = { SEGMENT_DURATION: 4 }
+    const expected = new Map<string, string>()
+    for (const video of ['h264', 'hevc'] as const)
+      for (const audio of ['aac', 'pcma', 'pcmu', 'none'] as const) {
+        const clip = await cachedClip({ video, audio })
+        const camera = await startRtspCamera({ clip, metadataTrack: true })
+        t.after(async () => camera.close())
+        const name = `${video}-${audio}`
+        const number = expected.size + 1
+        settings[`CAMERA_${number}_NAME`] = name
+        settings[`CAMERA_${number}_URL`] = camera.url
+        const picture = video === 'h264' ? 'h264,avc1,640,360' : 'hevc,hvc1,640,360'
+        expected.set(name, audio === 'none' ? picture : `${picture} aac,mp4a`)
+      }
+    const folder = await temporaryFolder(t)
+    const daemon = await startRecorder(t, folder, String(settings['CAMERA_1_URL']), settings)
+    for (const name of expected.keys())
+      await daemon.line(new RegExp(`${name}: segment finished`), { withinMs: 60_000 })
+    await daemon.stop()
+    for (const [name, streams] of expected) {
+      const files = recordings(folder).filter((file) => file.includes(`/${name}_`))
+      assert.ok(files.length >= 2, name)
+      assert.deepEqual(brokenPlaces(await countersOf(files)), [], name)
+      for (const file of files) {
+        assert.equal(streamsOf(file), streams)
+        await assertPlays(file)
+      }
+    }
+    t.diagnostic([...expected.keys()].join(', '))
+  })
+
+  test('another size, and then another codec, from one connection to the next is recorded, known and plays', async (t) => {
+    const { camera, daemon, folder } = await startRecording(t)
+    await daemon.line(/recording started \(video=h264, size=640x360/)
+    await recordSeconds(camera, 2)
+    camera.setClip(await cachedClip({ width: 320, height: 180 }))
+    camera.disconnectAll()
+    await daemon.line(/recording started \(video=h264, size=320x180/)
+    await recordSeconds(camera, 2)
+    camera.setClip(await cachedClip({ video: 'hevc', audio: 'pcmu' }))
+    camera.disconnectAll()
+    await daemon.line(/recording started \(video=hevc, size=640x360/)
+    await recordSeconds(camera, 2)
+    await daemon.stop()
+    const files = recordings(folder)
+    assert.deepEqual(files.map(streamsOf), [
+      'h264,avc1,640,360 aac,mp4a',
+      'h264,avc1,320,180 aac,mp4a',
+      'hevc,hvc1,640,360 aac,mp4a',
+    ])
+    for (const file of files) await assertPlays(file)
+    const counters = await Promise.all(files.map(frameCounters))
+    const gaps = counters.slice(1).map((list, index) => list[0]! - (counters[index]?.at(-1) ?? 0))
+    t.diagnostic(`gaps: ${gaps.map((frames) => (frames / fps).toFixed(1)).join(' s, ')} s`)
+  })
+
+  for (const audio of ['aac', 'none'] as const)
+    test(`a camera that sends no keyframe for the first 10 s is waited for (sound: ${audio})`, async (t) => {
+      const gopSeconds = 12
+      const clip = await cachedClip({ gopSeconds, durationSeconds: gopSeconds, audio })
+      const { camera, daemon, folder } = await startRecording(t, {}, { clip })
+      camera.faults.startsMidGop = true
+      await daemon.line(/recording started/, { withinMs: 60_000 })
+      await recordSeconds(camera, 2)
+      while (camera.frameNow % (gopSeconds * fps) > 5) await sleep(100)
+      const faultFrame = camera.frameNow
+      camera.disconnectAll()
+      await daemon.line(/has sent no keyframe yet/)
+      await daemon.line(/recording started .*no keyframe yet/)
+      await recordSeconds(camera, 3)
+      await daemon.stop()
+      const counters = await countersOf(recordings(folder))
+      const { afterSeconds } = lossAround(counters, faultFrame)
+      const first = counters.find((counter) => counter > faultFrame)
+      assert.equal(first! % (gopSeconds * fps), 0, 'it begins with a keyframe')
+      for (const file of recordings(folder)) await assertPlays(file)
+      assert.equal(count(daemon, /recording started/), 2)
+      assert.equal(count(daemon, /WARNING/), 2, daemon.lines.join('\n'))
+      t.diagnostic(
+        `first frame ${afterSeconds.toFixed(1)} s after the camera closed the connection`,
+      )
+      assert.ok(afterSeconds <= gopSeconds, `${afterSeconds} s`)
+    })
+
+  for (const audio of ['aac', 'none'] as const)
+    test(`a camera that sends video only 8 s after the connection is waited for (sound: ${audio})`, async (t) => {
+      const clip = await cachedClip({ audio })
+      const settings = { STALL_SECONDS: 15 }
+      const { camera, daemon, folder } = await startRecording(t, settings, { clip })
+      camera.faults.videoLateMs = 8000
+      const started = await daemon.line(/recording started/, { withinMs: 60_000 })
+      await recordSeconds(camera, 8)
+      await daemon.stop()
+      const counters = await countersOf(recordings(folder))
+      assert.deepEqual(brokenPlaces(counters), [])
+      assert.equal(count(daemon, /recording started/), 1)
+      t.diagnostic(/after=.*/.exec(started)?.[0] ?? 'without a failed try')
+      assert.ok(count(daemon, /WARNING/) <= 1, daemon.lines.join('\n'))
+    })
+})
