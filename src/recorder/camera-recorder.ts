@@ -76,8 +76,8 @@ export class CameraRecorder {
       if (signal.aborted) return
       this.#failures += 1
       this.#gaps.failed(gapReason(end))
-      const rejected = end.why === 'ended' && end.diagnosis.kind === 'rejected'
-      const delayMs = restartDelayMs(this.#failures, rejected, Math.random())
+      const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
+      const delayMs = restartDelayMs(this.#failures, kind, Math.random())
       this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       this.#restarts += 1
