@@ -11,14 +11,16 @@ const run = promisify(execFile)
 /** Why a test of disks is skipped here; false where it can run. */
 export const cannotMount = process.getuid?.() === 0 ? false : 'only root can mount a small disk'
 
-/** A disk of so many MB, in memory; at `folder`, or at a place of its own. Gone with the test. */
-export async function smallDisk(t: TestContext, megabytes: number, at?: string): Promise<string> {
-  const folder = at ?? (await mkdtemp(join(tmpdir(), 'camera-to-s3-disk-')))
-  mkdirSync(folder, { recursive: true })
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder])
+/** A temporary folder that is a disk of so many MB, in memory, or has one as its `part`. */
+export async function smallDisk(t: TestContext, megabytes: number, part = ''): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'camera-to-s3-disk-'))
+  const disk = join(folder, part)
+  mkdirSync(disk, { recursive: true })
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', disk])
   t.after(async () => {
-    await run('umount', ['-l', folder])
-    if (!at) await rm(folder, { recursive: true, force: true })
+    // Whatever still has files open there.
+    await run('umount', ['-l', disk])
+    await rm(folder, { recursive: true, force: true })
   })
   return folder
 }
