@@ -81,14 +81,9 @@ export class CameraRecorder {
       if (end.why !== 'stream changed') this.#failures += 1
       this.#gaps.failed(gapReason(end))
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
-<<<<<<< HEAD
       this.#lateVideo = kind === 'no video'
-      const rejected = kind === 'rejected'
       const tookMs = clock.monotonicMs() - startedMs
-      const delayMs = restartDelayMs({ failures: this.#failures, rejected, tookMs }, Math.random())
-=======
-      const delayMs = restartDelayMs(this.#failures, kind, Math.random())
->>>>>>> disk~1
+      const delayMs = restartDelayMs({ failures: this.#failures, kind, tookMs }, Math.random())
       this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       this.#restarts += 1
