@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { watch } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import type { S3Request } from '../support/s3-server.ts'
+import { CrashSite, day, key, mp4Files, name } from './crash-site.ts'
+import { finalized, fragmentedHevc, padded } from './workbench.ts'
+
+const large = 70 << 20
+
+/** When a request of the uploader's reaches the store. */
+const atTheStore: [
+  when: string,
+  bytes: number,
+  is: (request: S3Request, stored: boolean) => boolean,
+][] = [
+  ['before the upload', 0, ({ method }, stored) => method === 'HEAD' && !stored],
+  ['in the upload', 30 << 20, ({ method }) => method === 'PUT'],
+  ['when the store has all of the upload', 0, ({ method }) => method === 'PUT'],
+  ['after completion', 0, ({ method }, stored) => method === 'HEAD' && stored],
+  ['before the first part', large, ({ query }) => query.has('uploads')],
+  ['in a part', large, ({ query }) => query.get('partNumber') === '3'],
+  ['after the last part', large, ({ method, query }) => method === 'POST' && query.has('uploadId')],
+  ['after parts were joined', large, ({ method }, stored) => method === 'HEAD' && stored],
+]
+
+/** What makes a shipped file durable, call by call, in this order. */
+const durable: [call: string, nth: number, what: string][] = [
+  ['fsync', 1, 'before the remux takes the place of the file'],
+  ['fsync', 2, 'after it has'],
+  ['write', 1, 'before the ledger line'],
+  ['fsync', 3, 'before the ledger line is synced'],
+  ['fsync', 4, 'before the folder of the ledger is synced'],
+  ['fsync', 5, 'before the move'],
+  ['link', 1, 'when the file gets its name in uploaded/'],
+  ['fsync', 6, 'before that name is synced'],
+  ['unlink', 1, 'before the old name goes'],
+  ['fsync', 7, 'before that is synced, too'],
+]
+
+// They mostly wait: for two seconds of silence around each file.
+describe('the uploader, killed with -9', { concurrency: 5 }, () => {
+  test('twelve times at random moments of a backlog, has everything in S3 exactly once', async (t) => {
+    const site = await CrashSite.open(t)
+    const largePath = await site.record('Large_20250125_120000.mp4')
+    await padded(largePath, large)
+    await site.record('Large_20250125_120000.mp4', largePath)
+    let seed = 20250125
+    const random = (): number => {
+      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0
+      return seed / 2 ** 32
+    }
+    for (let n = 10; n < 55; n += 1) {
+      const kinds = [undefined, await finalized(), await fragmentedHevc()]
+      await site.record(`Front_20250125_1530${n}.mp4`, kinds[n % 3])
+    }
+    let kills = 0
+    while (kills < 12) {
+      const daemon = await site.start()
+      await daemon.line(/upload started/)
+      const timer = setTimeout(() => daemon.process.kill('SIGKILL'), random() * 1000)
+      await daemon.ended
+      clearTimeout(timer)
+      kills += 1
+      if ((await mp4Files(site.folders.recordings)).length === 0) break
+    }
+    const left = (await mp4Files(site.folders.recordings)).length
+    t.diagnostic(`${kills} kills, ${left} of 46 files left for the last start`)
+    assert.ok(kills > 3)
+    assert.ok(left > 0 && left < 46, `${left} files`)
+    const last = await site.start()
+    await site.drained()
+    assert.equal(await last.stop(), 0)
+    await site.assertEachOnce()
+  })
+
+  for (const [when, bytes, is] of atTheStore)
+    test(`${when}, has everything in S3 exactly once after a restart`, async (t) => {
+      const site = await CrashSite.open(t)
+      const path = await site.record(name)
+      if (bytes > 0) {
+        await padded(path, bytes)
+        await site.record(name, path)
+      }
+      const first = await site.start()
+      site.server.options.onRequest = (request) => {
+        if (is(request, site.server.objects.has(key))) first.process.kill('SIGKILL')
+      }
+      await first.ended
+      assert.equal(first.process.signalCode, 'SIGKILL')
+      delete site.server.options.onRequest
+      const second = await site.start()
+      await site.drained()
+      assert.equal(await second.stop(), 0)
+      await site.assertEachOnce()
+    })
+
+  test('in the finalizing remux, has everything in S3 exactly once after a restart', async (t) => {
+    const site = await CrashSite.open(t)
+    await site.record(name)
+    const watcher = watch(site.folders.tmp)
+    t.after(() => watcher.close())
+    const first = await site.start()
+    watcher.on('change', () => first.process.kill('SIGKILL'))
+    await first.ended
+    watcher.close()
+    assert.equal(first.process.signalCode, 'SIGKILL')
+    const second = await site.start()
+    await site.drained()
+    assert.equal(await second.stop(), 0)
+    await site.assertEachOnce()
+  })
+
+  for (const [call, nth, what] of durable)
+    test(`${what}, has everything in S3 exactly once after a restart`, async (t) => {
+      const site = await CrashSite.open(t)
+      await site.record(name)
+      const journal = join(site.folders.ledger, `${day}.ndjson`)
+      const paths = call === 'fsync' ? [] : [site.path(name), journal]
+      const first = await site.start({
+        // strace counts the calls of each thread by itself.
+        variables: { UV_THREADPOOL_SIZE: '1' },
+        under: [
+          // lsof closes each file that it might have inherited, which strace makes slow.
+          ...['prlimit', '--nofile=256', 'strace', '-D', '-f', '-qq', '-o', '/dev/null'],
+          ...['-e', `trace=${call}`, '-e', `inject=${call}:signal=SIGKILL:when=${nth}`],
+          ...paths.flatMap((path) => ['-P', path]),
+        ],
+      })
+      await first.ended
+      assert.equal(first.process.signalCode, 'SIGKILL')
+      const second = await site.start()
+      await site.drained()
+      await second.line(/uploader started/)
+      assert.equal(await second.stop(), 0)
+      await site.assertEachOnce()
+    })
+})
