@@ -31,7 +31,7 @@ quick() {
   check types node_modules/.bin/tsc --noEmit
   check 'dead code' node_modules/.bin/knip
   check shellcheck shellcheck -x scripts/*.sh
-  run_tests .test.ts 4
+  run_tests .test.ts 10
 }
 
 faults() {

@@ -25,7 +25,9 @@ async function shipped(t: TestContext): Promise<{ site: CrashSite; journal: stri
 /** Lets everything be due for deletion, until nothing is left to delete; what was there must be in S3. */
 async function pruneAll(site: CrashSite): Promise<void> {
   const contents = await Promise.all(
-    (await mp4Files(site.folders.uploaded)).map(async (file) => readFile(join(site.folders.uploaded, file))),
+    (await mp4Files(site.folders.uploaded)).map(async (file) =>
+      readFile(join(site.folders.uploaded, file)),
+    ),
   )
   for (let round = 0; (await mp4Files(site.folders.uploaded)).length > 0; round += 1) {
     assert.ok(round < 4, 'something is never deleted')
@@ -33,10 +35,14 @@ async function pruneAll(site: CrashSite): Promise<void> {
     await daemon.line(/pruned|noted in the ledger|to be uploaded/)
     await site.drained()
     assert.equal(await daemon.stop(), 0)
-    const stored = await Promise.all([...site.server.objects.keys()].map(async (k) => sha(await site.server.content(k))))
+    const stored = await Promise.all(
+      [...site.server.objects.keys()].map(async (k) => sha(await site.server.content(k))),
+    )
     const waiting = await Promise.all(
       [site.folders.uploaded, site.folders.recordings].map(async (folder) =>
-        Promise.all((await mp4Files(folder)).map(async (file) => sha(await readFile(join(folder, file))))),
+        Promise.all(
+          (await mp4Files(folder)).map(async (file) => sha(await readFile(join(folder, file)))),
+        ),
       ),
     )
     for (const content of contents)
@@ -61,7 +67,10 @@ describe('the uploader', { concurrency: 4 }, () => {
     const daemon = await site.start()
     await daemon.line(/D_20250125_153045.mp4: moved to uploaded/)
     assert.equal(await daemon.stop(), 0)
-    assert.match((await readFile(journal, 'utf8')).trim().split('\n').at(-1) ?? '', /"file":"D_2025/)
+    assert.match(
+      (await readFile(journal, 'utf8')).trim().split('\n').at(-1) ?? '',
+      /"file":"D_2025/,
+    )
   })
 
   test('goes on without its ledger: it proves every file anew, and sends none again', async (t) => {
@@ -93,7 +102,10 @@ describe('the uploader', { concurrency: 4 }, () => {
     assert.equal(keys.length, 4)
     assert.ok(keys.includes(key.replace('.mp4', '_2.mp4')))
     assert.ok(keys.includes('recordings/2024/01/01/Old_20240101_000000.mp4'))
-    assert.ok(keys.some((one) => one.endsWith('/older.mp4')), olderAsItWas)
+    assert.ok(
+      keys.some((one) => one.endsWith('/older.mp4')),
+      olderAsItWas,
+    )
     assert.deepEqual(await readdir(uploaded), [])
   })
 
