@@ -222,7 +222,7 @@ test('an ENV_FILE that is not there, or cannot be read, is a fault that names it
 
 test('a time zone that Node.js does not know gets a warning', async (t) => {
   const text = 'CAMERA_1_URL=rtsp://a/1\nTZ=Europe/Berln'
-  assert.match((await warnings(t, text)).join('\n'), /TZ=Europe\/Berln is no zone/)
+  assert.match((await warnings(t, text)).join('\n'), /TZ="Europe\/Berln" is no zone/)
 })
 
 test('two cameras with the same file name are a fault, also when only their case differs', async (t) => {
