@@ -116,11 +116,12 @@ describe('a faulty camera', { concurrency: true }, () => {
   test('whose timestamps jump, of all media or of one, loses no frame', async (t) => {
     const { camera, client } = await startWatchedCamera(t)
     camera.timestampJumpMs(3_600_000)
+    await client.until(() => jumps(client, CHANNEL.audio).length > 0)
     await client.moreFrames(5)
     assert.deepEqual(jumps(client, CHANNEL.video), [3_600_000 * 90 + 3600])
     assert.deepEqual(jumps(client, CHANNEL.audio), [3_600_000 * 8 + 320])
     camera.timestampJumpMs(-3_600_000, ['video'])
-    await client.moreFrames(5)
+    await client.until(() => jumps(client, CHANNEL.video).length > 1)
     assert.equal(jumps(client, CHANNEL.video).length, 2)
     assert.equal(jumps(client, CHANNEL.audio).length, 1)
     assert.deepEqual(brokenPlaces(client.counters), [])
@@ -129,11 +130,12 @@ describe('a faulty camera', { concurrency: true }, () => {
   test('whose timestamps begin anew, or stray, loses no frame', async (t) => {
     const { camera, client } = await startWatchedCamera(t)
     camera.restartTimestamps()
+    await client.until(() => jumps(client, CHANNEL.audio).length > 0)
     await client.moreFrames(5)
     assert.equal(jumps(client, CHANNEL.video).length, 1)
     assert.equal(jumps(client, CHANNEL.audio).length, 1)
     camera.faults.strayStampsMs = 100
-    await client.moreFrames(20)
+    await client.until(() => jumps(client, CHANNEL.video).length > 2)
     const strays = jumps(client, CHANNEL.video).slice(1)
     assert.deepEqual(strays.slice(0, 2), [(3600 - 9000) >>> 0, 3600 + 9000])
     assert.deepEqual(brokenPlaces(client.counters), [])
@@ -148,10 +150,10 @@ describe('a faulty camera', { concurrency: true }, () => {
 
   test('that delivers in bursts sends what it would have sent one by one', async (t) => {
     const { client } = await startWatchedCamera(t, { burstMs: 700 })
-    await client.moreFrames(20)
+    await client.moreFrames(60)
     const times = client.packets(CHANNEL.video).map(({ atMs }) => atMs)
     const pauses = times.slice(1).filter((atMs, index) => atMs - times[index]! > 300)
-    assert.ok(pauses.length >= 1 && pauses.length <= 3, `${pauses.length} pauses`)
+    assert.ok(pauses.length >= 1 && pauses.length <= 5, `${pauses.length} pauses`)
     assert.deepEqual(brokenPlaces(client.counters), [])
     assert.deepEqual(jumps(client, CHANNEL.video), [])
   })
@@ -179,7 +181,7 @@ describe('a faulty camera', { concurrency: true }, () => {
 
   test('whose video is late sends the sound at once', async (t) => {
     const { camera } = await startWatchedCamera(t)
-    camera.faults.videoLateMs = 1500
+    camera.faults.videoLateMs = 4000
     const client = await RtspClient.play(camera.url)
     const { audio, video } = await arrivals(client, 1000)
     assert.ok(audio > 15)

@@ -111,6 +111,15 @@ export function count(daemon: RunningDaemon, pattern: RegExp): number {
   return daemon.lines.filter((line) => pattern.test(line)).length
 }
 
+/** The seconds from one try to the next, of the tries after these lines of `recording ended`. */
+export function secondsBetweenTries(ends: string[]): number[] {
+  const tries = ends.map((line) => {
+    const waitSeconds = Number(/nextTrySeconds=([\d.]+)/.exec(line)?.[1])
+    return Date.parse(line.slice(0, 23)) / 1000 + waitSeconds
+  })
+  return tries.slice(1).map((at, index) => at - tries[index]!)
+}
+
 /** Some footage, so that it can be seen what of it is lost. */
 export async function recordSeconds(camera: RtspCamera, seconds: number): Promise<void> {
   const until = camera.frameNow + seconds * fps

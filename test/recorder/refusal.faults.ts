@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RtspCamera } from '../../demo/rtsp-camera.ts'
+import { canary } from '../support/canaries.ts'
 import { countersOf, lossAround, recordings, recordSeconds, startRecording } from './recordings.ts'
 
 interface Refusal {
@@ -51,7 +52,7 @@ const refusals: Refusal[] = [
 describe('a camera that refuses', { concurrency: 4 }, () => {
   for (const { title, begins, ends, line, awaySeconds, againWithinSeconds } of refusals)
     test(`one that ${title} gets one clear line, and is recorded again within the backoff of its return`, async (t) => {
-      const credentials = { user: 'operator', password: "p@ss/w:rd#1%'" }
+      const credentials = { user: 'operator', password: canary() }
       const { camera, daemon, folder } = await startRecording(t, {}, credentials)
       await daemon.line(/recording started/)
       await recordSeconds(camera, 2)
