@@ -59,7 +59,7 @@ export class SecretWatch {
 
   /** Searches everything a last time; says what was found where. */
   end(): string[] {
-    searchProcesses([this])
+    searchProcesses(new Set([this]))
     watching.delete(this)
     for (const printed of this.#printed) this.search('what was printed', printed())
     for (const folder of this.#folders) this.#searchFolder(folder)
@@ -89,7 +89,8 @@ export class SecretWatch {
   }
 }
 
-function searchProcesses(watches: Iterable<SecretWatch>): void {
+function searchProcesses(watches: Set<SecretWatch>): void {
+  if (watches.size === 0) return
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const line = readIfThere(join('/proc', pid, 'cmdline')).replaceAll('\0', ' ')
     for (const watch of watches) watch.search('the arguments of a process', line)
