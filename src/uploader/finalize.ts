@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, readdir, rm, stat, statfs, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasCode, ignoreMissing, replaceFile, type Folders } from '../segments/folders.ts'
+import {
+  fileCrc32,
+  hasCode,
+  ignoreMissing,
+  replaceFile,
+  type Folders,
+} from '../segments/folders.ts'
 import { isDamaged, isFaststart, isHeaderOnly } from './mp4-boxes.ts'
 import { probeMedia, type Media } from './media-probe.ts'
 import { runTool, ToolError, type MediaTools } from './run-tool.ts'
@@ -29,7 +35,12 @@ export async function finalize(
   path: string,
   signal: AbortSignal,
 ): Promise<Finalized> {
-  const verdict = await probeMedia(tools.ffprobe, path, signal)
+  let verdict = await probeMedia(tools.ffprobe, path, signal)
+  if ('invalid' in verdict) {
+    // To ffprobe a disk that fails to read is the end of the file; here it is an error.
+    await fileCrc32(path, signal)
+    verdict = await probeMedia(tools.ffprobe, path, signal)
+  }
   if ('invalid' in verdict) {
     const headerOnly = await isHeaderOnly(path)
     return headerOnly ? { is: 'header-only' } : { is: 'invalid', reason: verdict.invalid }

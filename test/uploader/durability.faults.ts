@@ -43,7 +43,7 @@ function wholeCalls(lines: string[]): string[] {
 function step(call: string, { tmp, recordings, uploaded, ledger }: Folders): string {
   const words: [pattern: string, word: string][] = [
     [`${tmp}/finalize-.*`, 'remux'],
-    [`${uploaded}/\\.moving-.*`, 'copy'],
+    [`${uploaded}/\\.moving-.*`, 'COPY'],
     [`${ledger}/${day}\\.ndjson`, 'LEDGER'],
     [`${recordings}/${name}`, 'FILE'],
     [`${uploaded}/${name}`, 'MOVED'],
@@ -55,7 +55,9 @@ function step(call: string, { tmp, recordings, uploaded, ledger }: Folders): str
   const paths = [...rest.matchAll(/(?:^|[^\\])["<](\/[^">]*)[">]/g)].flatMap(([, path = '']) =>
     words.filter(([pattern]) => new RegExp(`^${pattern}$`).test(path)).map(([, word]) => word),
   )
-  return paths.length === 0 ? '' : [what, ...paths].join(' ')
+  return paths.length === 0
+    ? ''
+    : [what.replace(/sendfile|copy_file_range/, 'copy'), ...paths].join(' ')
 }
 
 describe('what a shipped file leaves on the disk', { concurrency: true }, () => {
@@ -82,7 +84,7 @@ describe('what a shipped file leaves on the disk', { concurrency: true }, () => 
     t.diagnostic(steps.join(', '))
     assert.deepEqual(steps, [
       ...['write LEDGER', 'fsync LEDGER', 'fsync ledger/', 'fsync FILE'],
-      ...['sendfile copy FILE', 'fsync copy', 'link copy MOVED', 'unlink copy'],
+      ...['copy COPY FILE', 'fsync COPY', 'link COPY MOVED', 'unlink COPY'],
       ...['fsync uploaded/', 'unlink FILE', 'fsync recordings/'],
     ])
     await site.assertEachOnce()
