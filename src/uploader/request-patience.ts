@@ -100,7 +100,7 @@ class Attempt {
   }
 
   #failAfter(ms: number): NodeJS.Timeout {
-    const quiet = new Error(`nothing moved for ${ms} ms`)
+    const quiet = new Error(`nothing moved for ${Math.round(ms / 1000)} s`)
     return setTimeout(() => this.#fail(Object.assign(quiet, { name: 'TimeoutError' })), ms)
   }
 

@@ -27,6 +27,8 @@ export interface Outage<E> {
   tries: number
   nextTryAtMs: number
   error: E
+  /** All may pass again, but nothing has come of it yet. */
+  eased: boolean
 }
 
 /**
@@ -39,6 +41,8 @@ export class SharedBackoff<E> {
   readonly #random: () => number
   #outage: Outage<E> | undefined
   #trying = false
+  /** When all were let pass again, the last time. */
+  #easedMs = -Infinity
   readonly #changed: WakeCall
 
   constructor(clock: Clock, random: () => number = Math.random) {
@@ -55,7 +59,7 @@ export class SharedBackoff<E> {
   async enter(signal: AbortSignal): Promise<Pass | undefined> {
     while (!signal.aborted) {
       const sinceMs = this.#clock.monotonicMs()
-      if (!this.#outage) return { trial: false, sinceMs }
+      if (!this.#outage || this.#outage.eased) return { trial: false, sinceMs }
       const waitMs = this.#trying ? Number.MAX_SAFE_INTEGER : this.#remainingMs()
       if (waitMs <= 0) {
         this.#trying = true
@@ -76,18 +80,28 @@ export class SharedBackoff<E> {
   /** True if that ends an outage. */
   succeeded(): boolean {
     const over = this.#outage !== undefined
+    this.ease()
     this.#outage = undefined
-    if (over) this.#changed.ring()
     return over
   }
 
+  /** A trial goes well so far: all may pass, but if it fails in the end, the outage goes on. */
+  ease(): void {
+    if (!this.#outage || this.#outage.eased) return
+    this.#outage.eased = true
+    this.#easedMs = this.#clock.monotonicMs()
+    this.#changed.ring()
+  }
+
   /**
-   * What others, still under way when it began, report of the same outage doesn't lengthen it. The
-   * wait counts from the beginning of a trial: one that took long to fail has waited already.
+   * False if that is no news: of an outage that is known, or over, it comes from what was under
+   * way already. The wait counts from the beginning of a trial: one that took long to fail has
+   * waited already.
    */
-  failed(error: E, { trial, sinceMs }: Pass): void {
+  failed(error: E, { trial, sinceMs }: Pass): boolean {
     const known = this.#outage
-    if (known && !trial) return
+    const isOld = known?.eased === false || sinceMs < this.#easedMs
+    if (isOld && !trial) return false
     const tries = (known?.tries ?? 0) + 1
     const nowMs = this.#clock.monotonicMs()
     const waitMs = backoffMs(tries - 1, capMs, this.#random)
@@ -95,9 +109,11 @@ export class SharedBackoff<E> {
       sinceMs: known?.sinceMs ?? this.#clock.monotonicMs(),
       tries,
       error,
+      eased: false,
       nextTryAtMs: Math.max(nowMs + leastMs, (trial ? sinceMs : nowMs) + waitMs),
     }
     this.#changed.ring()
+    return true
   }
 
   #remainingMs(): number {

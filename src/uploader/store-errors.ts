@@ -116,7 +116,9 @@ export function toStoreError(error: unknown, operation: StoreOperation): StoreEr
   const sdk = (error ?? {}) as SdkError
   const found = diagnose(sdk)
   const hint = found.kind === 'denied' ? permissions[operation] : found.hint
-  const message = [nameOf(sdk), sdk.message].filter(Boolean).join(': ')
+  // What the SDK adds in further lines is for programmers.
+  const text = sdk.message?.split('\n', 1)[0]
+  const message = [nameOf(sdk), text].filter(Boolean).join(': ')
   return new StoreError({ ...found, hint }, message || 'unknown failure', operation, error)
 }
 

@@ -62,7 +62,7 @@ export class StoreHealth {
   }
 
   failed(error: StoreError, pass: Pass): void {
-    this.#backoff.failed(error, pass)
+    if (!this.#backoff.failed(error, pass)) return
     if (this.#state !== 'failing') this.#become('failing')
     const fields = { problem: error.message, waiting: this.#waiting() }
     this.#problems.report('store', error.kind, fields, `uploads wait: ${error.hint}`)
@@ -92,7 +92,7 @@ export class StoreHealth {
         const { content, onSent } = upload
         // In parts, what counts as sent was acknowledged: no need for others to wait for the end.
         const acknowledged = (bytes: number): void => {
-          this.succeeded('write')
+          this.#backoff.ease()
           onSent(bytes)
         }
         const told = isMultipart(content.bytes) ? { ...upload, onSent: acknowledged } : upload
@@ -106,6 +106,7 @@ export class StoreHealth {
     const { outage } = this.#backoff
     const since = isoAt(this.#clock, this.#sinceMs)
     if (!outage) return { state: this.#state, since }
+    if (outage.eased) return { state: 'ok', since }
     const inMs = outage.nextTryAtMs - this.#clock.monotonicMs()
     const nextTryAt = new Date(this.#clock.now() + Math.max(0, inMs)).toISOString()
     const { message, hint } = outage.error

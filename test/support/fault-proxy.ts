@@ -28,6 +28,8 @@ export class Exchange {
   readonly query: URLSearchParams
   /** What the server answered, once it has. */
   status: number | undefined
+  /** Whether it was left to a fault. */
+  struck = false
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly #target: string
@@ -151,8 +153,13 @@ export class FaultProxy {
     return `http://127.0.0.1:${this.#port}`
   }
 
+  get isListening(): boolean {
+    return this.#server.listening
+  }
+
   /** Accepts connections, on the same port each time. */
   async listen(): Promise<void> {
+    if (this.#server.listening) return
     this.#server = createServer((request, response) => void this.#serve(request, response))
     this.#server.listen(this.#port, '127.0.0.1')
     await once(this.#server, 'listening')
@@ -186,6 +193,7 @@ export class FaultProxy {
     for (const watch of this.#watchers) watch(exchange)
     for (const stream of [request, response]) stream.on('error', () => {})
     const fault = this.plan(exchange)
+    exchange.struck = fault !== undefined
     try {
       await (fault ? fault(exchange) : exchange.reply(await exchange.ask()))
     } catch {

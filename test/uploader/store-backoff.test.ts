@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { backoffMs, SharedBackoff } from '../../src/uploader/store-backoff.ts'
+import { backoffMs, SharedBackoff, type Pass } from '../../src/uploader/store-backoff.ts'
 import { HeldClock, settled } from '../support/held-clock.ts'
 import { never } from './workbench.ts'
 
@@ -26,7 +26,7 @@ test('while all is well, all pass', async () => {
 test('after a failure everything waits, and a single trial goes first', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false, sinceMs: 0 })
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
   const entered: boolean[] = []
   for (let n = 0; n < 3; n += 1)
     void backoff.enter(never).then((pass) => pass && entered.push(pass.trial))
@@ -41,7 +41,7 @@ test('after a failure everything waits, and a single trial goes first', async ()
 test('the first success wakes all at once', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false, sinceMs: 0 })
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
   let entered = 0
   for (let n = 0; n < 5; n += 1) void backoff.enter(never).then(() => (entered += 1))
   await clock.advance(1000)
@@ -55,8 +55,8 @@ test('the first success wakes all at once', async () => {
 test('a trial that fails lengthens the wait; what was under way before does not', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false, sinceMs: 0 })
-  backoff.failed('down', { trial: false, sinceMs: 0 })
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
   assert.equal(backoff.outage?.tries, 1)
   const trial = backoff.enter(never)
   await clock.advance(1000)
@@ -70,7 +70,7 @@ test('a trial that fails lengthens the wait; what was under way before does not'
 test('a trial that took long to fail has waited already', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false, sinceMs: 0 })
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
   const trial = backoff.enter(never)
   await clock.advance(1000)
   const pass = (await trial) ?? assert.fail()
@@ -81,10 +81,37 @@ test('a trial that took long to fail has waited already', async () => {
   assert.equal(nextTryAtMs - clock.monotonicMs(), 100)
 })
 
+test('a trial that goes well so far lets all pass; if it fails in the end, the outage goes on', async () => {
+  const clock = new HeldClock()
+  const backoff = new SharedBackoff<string>(clock, worst)
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
+  const trial = backoff.enter(never)
+  const other = backoff.enter(never)
+  await clock.advance(1000)
+  const pass = (await trial) ?? assert.fail()
+  backoff.ease()
+  assert.equal((await other)?.trial, false)
+  assert.equal(backoff.failed('down in the end', pass), true)
+  assert.equal(backoff.outage?.tries, 2)
+})
+
+test('what was under way before an outage was over is no news of another', async () => {
+  const clock = new HeldClock()
+  const backoff = new SharedBackoff<string>(clock, worst)
+  const [first, second] = [await backoff.enter(never), await backoff.enter(never)] as [Pass, Pass]
+  assert.equal(backoff.failed('down', first), true)
+  await clock.advance(1000)
+  backoff.succeeded()
+  assert.equal(backoff.failed('was down', second), false)
+  assert.equal(backoff.outage, undefined)
+  const third = (await backoff.enter(never)) ?? assert.fail()
+  assert.equal(backoff.failed('down again', third), true)
+})
+
 test('a trial that comes to nothing leaves the turn to the next', async () => {
   const clock = new HeldClock()
   const backoff = new SharedBackoff<string>(clock, worst)
-  backoff.failed('down', { trial: false, sinceMs: 0 })
+  backoff.failed('down', { trial: false, sinceMs: clock.monotonicMs() })
   const first = backoff.enter(never)
   const second = backoff.enter(never)
   await clock.advance(1000)
