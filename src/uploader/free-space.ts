@@ -34,6 +34,7 @@ const lookEveryMs = 10_000
 const overFactor = 1.1
 /** Where deleting frees nothing (snapshots hold it), footage is not thrown after footage. */
 const vainPauseMs = 10 * 60_000
+const reserveFromBytes = 4e6
 const syncAtMostMs = 30_000
 const sentence = 'free space has fallen below MIN_FREE_DISK_GB'
 
@@ -74,10 +75,12 @@ export class FreeSpace {
 
   /** Looks once, and makes room where it must. */
   async look(signal: AbortSignal): Promise<void> {
-    const { folders, minFreeBytes, onDiskFull } = this.#deps
+    const { folders, ledger, minFreeBytes, onDiskFull } = this.#deps
     const beforeBytes = await this.#measure()
     if (beforeBytes === undefined) return
     this.#forecast.add({ atMs: this.#deps.clock.monotonicMs(), freeBytes: beforeBytes })
+    // Not the last room there is.
+    if (beforeBytes >= reserveFromBytes) await ledger.reserve.fill().catch(() => {})
     if (minFreeBytes === 0) return
     // Mostly the same disk; where it isn't, pruning keeps room for what moves to uploaded/.
     const missing = minFreeBytes - ((await freeBytesAt(folders.uploaded)) ?? Infinity)

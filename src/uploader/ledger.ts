@@ -1,8 +1,10 @@
 import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { localTime } from '../daemon/local-time.ts'
-import { ignoreMissing } from '../segments/folders.ts'
+import { hasCode, ignoreMissing } from '../segments/folders.ts'
 import { Journal } from '../segments/journal.ts'
 import { parseSegmentName } from '../segments/segment-name.ts'
+import { DiskReserve } from './disk-reserve.ts'
 
 /** That a file's content was seen, verified, in S3. */
 export interface LedgerLine {
@@ -25,15 +27,23 @@ export interface LedgerLine {
 /** What is in S3: a journal of lines in `data/ledger/`, and what they say of a file. */
 export class Ledger {
   readonly #journal: Journal<LedgerLine>
+  /** For lines on a full disk. */
+  readonly reserve: DiskReserve
   #read: { day: string; version: string; lines: Map<string, LedgerLine[]> } | undefined
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
+    this.reserve = new DiskReserve(join(folder, '.reserve'))
   }
 
   /** Returns when the line is on the disk. */
   async append(line: LedgerLine, day: string): Promise<void> {
-    await this.#journal.append(line, day)
+    try {
+      await this.#journal.append(line, day)
+    } catch (error) {
+      if (!hasCode(error, 'ENOSPC') || !(await this.reserve.give())) throw error
+      await this.#journal.append(line, day)
+    }
   }
 
   /** Returns when all lines of a day are on the disk. */

@@ -17,6 +17,8 @@ export interface S3ServerOptions {
   secretAccessKey?: string
   /** False: neither knows `x-amz-checksum-*` nor gives out MD5s as ETags. */
   checksums?: boolean
+  /** False: objects are hashed and forgotten; their content can't be had. */
+  keeps?: boolean
   /** False: ignores `If-None-Match` and `If-Match` on writes. */
   conditional?: boolean
   /** False: takes what arrives, whatever signature and digests it came with. */
@@ -97,7 +99,7 @@ export class S3Server {
   private constructor(options: S3ServerOptions, folder: string) {
     const standard = {
       ...canaryKeys(),
-      ...{ bucket: 'footage', checksums: true, conditional: true, careful: true },
+      ...{ bucket: 'footage', checksums: true, conditional: true, careful: true, keeps: true },
     }
     this.options = { ...standard, ...options }
     this.#folder = folder
@@ -287,10 +289,9 @@ export class S3Server {
     let sum = 0
     let bytes = 0
     for (const part of parts) {
-      const content = await readFile(part.path)
-      sum = crc32(content, sum)
-      bytes += content.length
-      await appendFile(path, content)
+      sum = joinedCrc32(sum, Buffer.from(part.crc32, 'base64').readUInt32BE(), part.bytes)
+      bytes += part.bytes
+      if (this.options.keeps) await appendFile(path, await readFile(part.path))
       await rm(part.path)
     }
     return { path, bytes, crc32: base64Of(sum) }
@@ -324,6 +325,7 @@ export class S3Server {
   /** A body that is cut off, or doesn't have the sums it was sent with, leaves nothing behind. */
   async #receive(message: IncomingMessage, isXml = false): Promise<Body> {
     const { headers } = message
+    const keeps = this.options.keeps || isXml
     const path = join(this.#folder, `${randomUUID()}.part`)
     const [md5, sha256] = [createHash('md5'), createHash('sha256')]
     let [bytes, sum] = [0, 0]
@@ -336,7 +338,7 @@ export class S3Server {
             sha256.update(piece)
             sum = crc32(piece, sum)
             bytes += piece.length
-            yield piece
+            if (keeps) yield piece
           }
         },
         createWriteStream(path),
@@ -402,6 +404,27 @@ function answer(response: ServerResponse, xml: string): void {
 
 function xmlText(text: string): string {
   return text.replaceAll(/[<>&"\n]/g, (letter) => `&#${letter.codePointAt(0)};`)
+}
+
+/** The CRC32 of two contents, one behind the other, from their own and the length of the second. */
+function joinedCrc32(first: number, second: number, secondBytes: number): number {
+  let shifted = first
+  let power = 0x00800000 // x^8: a byte's shift, the highest power in the lowest bit
+  for (let bytes = secondBytes; bytes > 0; bytes = Math.floor(bytes / 2)) {
+    if (bytes % 2 === 1) shifted = crcProduct(power, shifted)
+    power = crcProduct(power, power)
+  }
+  return (shifted ^ second) >>> 0
+}
+
+/** The product of two polynomials modulo that of CRC32, in its reflected form. */
+function crcProduct(a: number, b: number): number {
+  let [product, factor] = [0, b]
+  for (let bit = 0x80000000; bit !== 0; bit >>>= 1) {
+    if ((a & bit) !== 0) product ^= factor
+    factor = (factor & 1) === 1 ? (factor >>> 1) ^ 0xedb88320 : factor >>> 1
+  }
+  return product >>> 0
 }
 
 function base64Of(sum: number): string {

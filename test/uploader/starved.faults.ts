@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, rmdir, symlink, writeFile } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { CrashSite, key, mp4Files, name, sha, until } from './crash-site.ts'
+import { CrashSite, key, mp4Files, name, sha } from './crash-site.ts'
 import { fragmented } from './workbench.ts'
 
 const isRoot = process.getuid?.() === 0

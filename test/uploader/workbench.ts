@@ -69,6 +69,12 @@ export async function finalized(): Promise<string> {
   return cached('finalized', flags)
 }
 
+/** The least that plays: a finalized file of a few kB. */
+export async function tiny(): Promise<string> {
+  const flags = ['-c:v', 'libx264', '-preset', 'ultrafast', '-movflags', '+faststart']
+  return cached('tiny', ['-vf', 'scale=64:36', '-an', '-frames:v', '5', ...flags])
+}
+
 /** A finalized file that takes so much room on the disk. */
 export async function solid(path: string, bytes: number): Promise<void> {
   await padded(path, bytes)
