@@ -81,15 +81,15 @@ install_packages() {
   cp package-lock.json "$stamp"
 }
 
+# What dist/ is built from; by content, for the times of files are those of a clock that may be wrong.
+sources() { find src tsconfig.json tsconfig.build.json package-lock.json -type f -exec sha256sum {} + | sort; }
+
 build() {
   local stamp=dist/.built
-  if [[ -e $stamp ]] &&
-    [[ -z $(find src tsconfig.json tsconfig.build.json package-lock.json -newer "$stamp" -print -quit) ]]; then
-    return
-  fi
+  [[ $(sources) == "$(cat "$stamp" 2>/dev/null)" ]] && return
   say "Building dist/ …"
   mkdir -p dist
-  touch "$stamp.new" # before: what is edited meanwhile is newer
+  sources >"$stamp.new" # before: what is edited meanwhile differs
   # What was built before stays where this fails.
   node_modules/.bin/tsc -p tsconfig.build.json --noEmitOnError >&2 || refuse "a build without errors"
   mv "$stamp.new" "$stamp"

@@ -23,7 +23,8 @@ export class CameraGaps {
   readonly #gaps: Gaps
   readonly #clock: Clock
   readonly #problems: ProblemLog
-  #untilMs: number | undefined
+  /** Of footage of this recorder by the monotonic clock, of an earlier one's by the wall clock. */
+  #until: { monotonicMs: number } | { wallMs: number } | undefined
   /** How long the present gap has had which reason. */
   readonly #reasons = new Map<string, number>()
   #reason: { text: string; sinceMs: number } | undefined
@@ -38,28 +39,28 @@ export class CameraGaps {
     this.#clock = deps.clock
     this.#problems = deps.problems
     if (!before) return
-    this.#untilMs = before.untilMs
+    this.#until = { wallMs: before.untilMs }
     if (before.gap) this.#reasons.set(before.gap, before.downSinceMs - before.untilMs)
     this.#reasons.set(recorderDown, Math.max(0, this.#clock.now() - before.downSinceMs))
     this.failed(recorderDown)
   }
 
   get status(): Footage {
-    const until = this.#untilMs === undefined ? undefined : new Date(this.#untilMs).toISOString()
-    return { footageUntil: until, gap: this.#mainReason() }
+    const untilMs = this.#untilMs()
+    const footageUntil = untilMs === undefined ? undefined : new Date(untilMs).toISOString()
+    return { footageUntil, gap: this.#mainReason() }
   }
 
   /** Footage has been written just now: so much since it goes on. */
   footage(totalMs: number): void {
-    const fromMs = this.#untilMs
-    const nowMs = this.#clock.now()
-    this.#untilMs = nowMs
+    const fromMs = this.#untilMs()
+    this.#until = { monotonicMs: this.#clock.monotonicMs() }
     const reason = this.#mainReason()
     if (reason === undefined) return
     this.#reason = undefined
     this.#reasons.clear()
     if (fromMs === undefined) return
-    void this.#write({ camera: this.#camera, fromMs, toMs: nowMs - totalMs, reason })
+    void this.#write({ camera: this.#camera, fromMs, toMs: this.#clock.now() - totalMs, reason })
   }
 
   /** There is none, from now on for this reason. */
@@ -67,6 +68,13 @@ export class CameraGaps {
     const sinceMs = this.#clock.monotonicMs()
     this.#count(sinceMs)
     this.#reason = { text: reason, sinceMs }
+  }
+
+  /** As the wall clock of now has it: one that was set in a gap makes the gap no longer. */
+  #untilMs(): number | undefined {
+    if (!this.#until) return undefined
+    if ('wallMs' in this.#until) return this.#until.wallMs
+    return this.#clock.now() - (this.#clock.monotonicMs() - this.#until.monotonicMs)
   }
 
   #count(nowMs: number): void {

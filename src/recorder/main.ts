@@ -38,7 +38,7 @@ await runDaemon({
       problems,
       log,
     }
-    const past = await pastFootage(lastStatus, folders)
+    const past = await pastFootage(lastStatus, folders, clock.now())
     const recorders = config.cameras.map(
       (camera) => new CameraRecorder(camera, past.get(camera.name), deps),
     )

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { localTime } from '../daemon/local-time.ts'
 import { ignoreMissing, type Folders } from '../segments/folders.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 
@@ -15,6 +16,9 @@ const lastWords = z.object({
     }),
   ),
 })
+
+/** A name may be so far ahead without being wrong: the end of summer time. */
+const repeatedHoursMs = 2 * 3_600_000
 
 /** Where an earlier recorder left off. */
 export interface PastFootage {
@@ -31,6 +35,7 @@ export interface PastFootage {
 export async function pastFootage(
   status: unknown,
   folders: Folders,
+  nowMs: number,
 ): Promise<Map<string, PastFootage>> {
   const past = new Map<string, PastFootage>()
   const { data } = lastWords.safeParse(status)
@@ -39,21 +44,27 @@ export async function pastFootage(
     const downSinceMs = Date.parse(data?.updatedAt ?? footageUntil)
     past.set(name, { untilMs: Date.parse(footageUntil), downSinceMs, gap })
   }
-  for (const [camera, untilMs] of await newestFiles(folders)) {
+  for (const [camera, untilMs] of await newestFiles(folders, nowMs)) {
     const known = past.get(camera)
     if (!known || known.untilMs < untilMs) past.set(camera, { untilMs, downSinceMs: untilMs })
   }
   return past
 }
 
-/** When the newest file of each camera was last written to. */
-async function newestFiles({ open, recordings, uploaded }: Folders): Promise<Map<string, number>> {
+/** When the newest file of each camera was last written to; not one of a clock that was ahead. */
+async function newestFiles(
+  { open, recordings, uploaded }: Folders,
+  nowMs: number,
+): Promise<Map<string, number>> {
+  const latest = localTime(nowMs + repeatedHoursMs)
+  const latestStart = `${latest.date} ${latest.time}`.replaceAll(/[-:]/g, '')
   const newest = new Map<string, { name: string; path: string }>()
   for (const folder of [open, recordings, uploaded]) {
     for (const file of (await readdir(folder).catch(ignoreMissing)) ?? []) {
       const name = closedName(file)
-      const camera = parseSegmentName(name)?.camera
-      if (camera !== undefined && name >= (newest.get(camera)?.name ?? ''))
+      const { camera, date, time } = parseSegmentName(name) ?? {}
+      if (camera === undefined || `${date} ${time}` > latestStart) continue
+      if (name >= (newest.get(camera)?.name ?? ''))
         newest.set(camera, { name, path: join(folder, file) })
     }
   }

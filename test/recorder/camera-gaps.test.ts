@@ -4,6 +4,7 @@ import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isoLocal } from '../../src/daemon/local-time.ts'
 import type { Log } from '../../src/daemon/logger.ts'
 import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import { CameraGaps } from '../../src/recorder/camera-gaps.ts'
@@ -49,6 +50,19 @@ test('a gap has the reason that held for most of it', async (t) => {
   assert.deepEqual({ seconds, reason }, { seconds: 91, reason: 'camera refused' })
 })
 
+test('a clock that is set in a gap makes it no longer, and no shorter', async (t) => {
+  const { clock, gaps, lines } = await gapsOfFront(t)
+  clock.set(0)
+  gaps.footage(0)
+  gaps.failed('camera silent')
+  await clock.advance(20_000)
+  clock.set(startMs)
+  assert.equal(gaps.status.footageUntil, new Date(startMs - 20_000).toISOString())
+  gaps.footage(5000)
+  const [{ from, seconds } = {}] = await lines()
+  assert.deepEqual({ from, seconds }, { from: isoLocal(startMs - 20_000), seconds: 15 })
+})
+
 test('before the first footage of a camera nothing is missing', async (t) => {
   const { clock, gaps } = await gapsOfFront(t)
   gaps.failed('camera refused')
@@ -90,12 +104,14 @@ test('where the footage ends is told by the last status, or by a newer file', as
     updatedAt: new Date(newer.getTime() + 2000).toISOString(),
     cameras: [{ name: 'Front', footageUntil: newer.toISOString(), gap: 'camera silent' }],
   }
-  const past = await pastFootage(status, folders)
+  const past = await pastFootage(status, folders, Date.now())
   assert.deepEqual(past.get('Back'), { untilMs: startMs, downSinceMs: startMs })
   assert.deepEqual(past.get('Front'), {
     untilMs: newer.getTime(),
     downSinceMs: newer.getTime() + 2000,
     gap: 'camera silent',
   })
-  assert.equal((await pastFootage('nonsense', folders)).get('Back')?.untilMs, startMs)
+  // A clock that was ahead left this.
+  await writeFile(join(folders.uploaded, 'Back_20450125_120000.mp4'), '')
+  assert.equal((await pastFootage('nonsense', folders, startMs)).get('Back')?.untilMs, startMs)
 })

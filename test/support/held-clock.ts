@@ -8,6 +8,7 @@ interface Sleeper {
 /** A clock that stands still until a test moves it. */
 export class HeldClock implements Clock {
   #nowMs: number
+  #setByMs = 0
   #sleepers: Sleeper[] = []
 
   constructor(startMs = Date.UTC(2025, 0, 25, 12)) {
@@ -15,7 +16,7 @@ export class HeldClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs
+    return this.#nowMs + this.#setByMs
   }
 
   monotonicMs(): number {
@@ -28,6 +29,11 @@ export class HeldClock implements Clock {
       this.#sleepers.push({ untilMs: this.#nowMs + ms, wake: resolve })
       signal?.addEventListener('abort', () => resolve())
     })
+  }
+
+  /** Sets the wall clock; no time goes by. */
+  set(nowMs: number): void {
+    this.#setByMs = nowMs - this.#nowMs
   }
 
   /** Moves on, and lets whoever wakes do what they do. */
