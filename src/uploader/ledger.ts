@@ -1,5 +1,4 @@
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { localTime } from '../daemon/local-time.ts'
 import { hasCode, ignoreMissing } from '../segments/folders.ts'
 import { Journal } from '../segments/journal.ts'
@@ -33,7 +32,7 @@ export class Ledger {
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
-    this.reserve = new DiskReserve(join(folder, '.reserve'))
+    this.reserve = new DiskReserve(`${folder}.reserve`)
   }
 
   /** Returns when the line is on the disk. */

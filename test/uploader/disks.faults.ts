@@ -134,7 +134,7 @@ describe('the uploader and its disks', { concurrency: true }, () => {
       server.options.onRequest = async ({ method }) => {
         if (method !== 'PUT') return
         // Before the ledger, the move, and whatever is logged from now on; no reserve is left.
-        await rm(join(base, 'data', 'ledger', '.reserve'), { force: true })
+        await rm(join(base, 'data', 'ledger.reserve'), { force: true })
         empty = fillDisk(base)
       }
       let empty = (): void => {}
