@@ -69,6 +69,7 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   redactor.add(...config.secrets)
   const log = createLog({ ...config.log, daemon: daemon.name }, redactor, clock)
   logWhatNobodyExpected(log)
+  const stop = stopSignal(daemon.name, log, clock)
   for (const warning of [...permissionWarnings(environment), ...checked.warnings])
     log.warn({}, warning)
 
@@ -81,10 +82,7 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   const statusKept = keepStatus({ ...options, scrub }, () => status(), clock, ended.signal)
   log.info({ pid: process.pid, node: process.version }, `${daemon.name} started`)
   const publish = (next: typeof status): void => void (status = next)
-  await daemon.run(
-    { config, environment, log, redactor, clock, lastStatus, publish },
-    stopSignal(daemon.name, log, clock),
-  )
+  await daemon.run({ config, environment, log, redactor, clock, lastStatus, publish }, stop)
   ended.abort()
   await statusKept
   log.info({}, `${daemon.name} stopped`)

@@ -46,10 +46,11 @@ export async function startRecorder(
   url: string,
   settings: Record<string, string | number> = {},
   variables: NodeJS.ProcessEnv = {},
+  under: string[] = [],
 ): Promise<RunningDaemon> {
   const defaults = { CAMERA_1_NAME: 'Front', STALL_SECONDS: 4, SEGMENT_DURATION: oneSegment }
   const all = { CAMERA_1_URL: url, ...defaults, ...settings }
-  return startDaemon(t, 'recorder', folder, all, variables)
+  return startDaemon(t, 'recorder', folder, all, variables, under)
 }
 
 /** The finished recordings, oldest first. */

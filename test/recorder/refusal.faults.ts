@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RtspCamera } from '../../demo/rtsp-camera.ts'
 import { canary } from '../support/canaries.ts'
-import { countersOf, lossAround, recordings, recordSeconds, startRecording } from './recordings.ts'
+import { startRtspCamera, type RtspCamera } from '../../demo/rtsp-camera.ts'
+import { cachedClip } from '../support/clips.ts'
+import { cannotMount } from '../support/small-disk.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import {
+  countersOf,
+  lossAround,
+  recordings,
+  recordSeconds,
+  startRecorder,
+  startRecording,
+} from './recordings.ts'
 
 interface Refusal {
   title: string
@@ -81,4 +93,42 @@ describe('a camera that refuses', { concurrency: 4 }, () => {
       // Whoever is asked for another password may be locked out after a few tries.
       if (title.includes('password')) assert.ok(tries === 1 && afterSeconds > 50)
     })
+
+  test(
+    'a host name that is unknown for a while gets one clear line, and is recorded again soon after it is known',
+    { skip: cannotMount },
+    async (t) => {
+      const camera = await startRtspCamera({ clip: await cachedClip() })
+      t.after(async () => camera.close())
+      const folder = await temporaryFolder(t)
+      // The recorder's own /etc/hosts.
+      const hosts = join(folder, 'hosts')
+      await copyFile('/etc/hosts', hosts)
+      const without = await readFile(hosts)
+      const known = async (): Promise<void> =>
+        writeFile(hosts, `${without.toString()}\n127.0.0.1 front-door.invalid\n`)
+      await known()
+      const mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
+      const under = ['unshare', '--mount', 'sh', '-c', mount, hosts]
+      const url = camera.url.replace('127.0.0.1', 'front-door.invalid')
+      const daemon = await startRecorder(t, folder, url, {}, {}, under)
+      await daemon.line(/recording started/)
+      await recordSeconds(camera, 2)
+      await writeFile(hosts, without)
+      camera.disconnectAll()
+      await daemon.line(/no such host as front-door\.invalid/)
+      await sleep(30_000)
+      const fromFrame = camera.frameNow
+      await known()
+      await daemon.line(/recording started .*tries/)
+      await recordSeconds(camera, 1)
+      await daemon.stop()
+      const counters = await countersOf(recordings(folder))
+      const afterSeconds = (counters.find((frame) => frame > fromFrame)! - fromFrame) / 25
+      t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after its return`)
+      assert.ok(afterSeconds <= 15, `${afterSeconds} s`)
+      const lines = daemon.lines.filter((text) => text.includes('not recording'))
+      assert.ok(lines.length <= 2, lines.join('\n'))
+    },
+  )
 })

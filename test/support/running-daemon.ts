@@ -32,8 +32,9 @@ export class RunningDaemon {
     under: string[],
   ) {
     const main = join(projectRoot, 'dist', daemon, 'main.js')
-    const [program, ...args] = [...under, process.execPath, main]
-    this.process = spawn(program, args, {
+    // Not even a test run that is killed leaves one behind.
+    const args = ['--pdeathsig', 'KILL', '--', ...under, process.execPath, main]
+    this.process = spawn('setpriv', args, {
       cwd: projectRoot,
       env: { ...process.env, ...variables, ENV_FILE: envFile },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -48,7 +48,7 @@ describe('what dies while a camera is recorded', { concurrency: 2 }, () => {
     t.diagnostic(`lost before: ${beforeSeconds.toFixed(1)} s`)
     t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after`)
     assert.ok(gone <= 2, `${gone} s`)
-    assert.ok(beforeSeconds <= 1, `${beforeSeconds} s`)
+    assert.ok(beforeSeconds <= 2, `${beforeSeconds} s`)
     assert.ok(afterSeconds <= 5, `${afterSeconds} s`)
     assertOneAtATime(camera)
   })
