@@ -262,7 +262,8 @@ describe('the uploader and its disks', { concurrency: true }, () => {
       const left = await mp4Of(join(disk, 'recordings'))
       assert.deepEqual(
         gone.filter((file) => !left.includes(file)),
-        dropped,
+        // Not always the oldest first: what is being tried just then is spared for the moment.
+        dropped.sort(),
       )
       const gaps = await gapsOf(disk)
       assert.equal(
