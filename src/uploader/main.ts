@@ -48,7 +48,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   })
   const finder = new SegmentFinder({ ...shared, queue, openFiles: new OpenFiles() })
   const freeSpace = new FreeSpace({ ...pruning, queue, gaps: new Gaps(folders.gaps) })
-  const isBusy = (): boolean => queue.waiting.length > 0
+  const isBusy = (): boolean => queue.waiting.length + queue.inFlight.length > 0
   const key = [prefix, '.check'].filter(Boolean).join('/')
 
   context.publish(() => status.of(queue, health, freeSpace.status))

@@ -124,7 +124,7 @@ interface CheckDeps {
   /** Need not exist. */
   key: string
   health: StoreHealth
-  /** Whether a file waits: its upload says more than any check. */
+  /** Whether a file waits, or is on its way: that says more than any check. */
   isBusy: () => boolean
   log: Log
   clock: Clock
