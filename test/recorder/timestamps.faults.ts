@@ -17,12 +17,14 @@ const cameras: [
     'jump forward and back, of all tracks or of the video alone',
     {},
     async (camera) => {
-      for (const jumpMs of [3_600_000, -7_200_000, 5000, -5000, -500]) {
+      for (const jumpMs of [3_600_000, -7_200_000, 5000, -5000]) {
         camera.timestampJumpMs(jumpMs)
         await recordSeconds(camera, 3)
         camera.timestampJumpMs(jumpMs, ['video'])
         await recordSeconds(camera, 3)
       }
+      camera.timestampJumpMs(-500)
+      await recordSeconds(camera, 3)
     },
   ],
   [
@@ -42,7 +44,7 @@ const cameras: [
       camera.faults.strayStampsMs = 60
       await recordSeconds(camera, 15)
       camera.faults.strayStampsMs = 2000
-      await recordSeconds(camera, 15)
+      await recordSeconds(camera, 2)
       camera.faults.strayStampsMs = 0
     },
   ],
@@ -51,7 +53,7 @@ const cameras: [
   ['come in bursts', { burstMs: 2500 }, async (camera) => recordSeconds(camera, 20)],
 ]
 
-describe('time stamps', { concurrency: 6 }, () => {
+describe('time stamps', { concurrency: 4 }, () => {
   for (const audio of ['aac', 'pcma'] as const)
     for (const [title, options, disturb] of cameras)
       test(`that ${title} cost neither a frame nor a restart, and no file is too short or too long (sound: ${audio})`, async (t) => {
