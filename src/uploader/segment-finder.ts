@@ -100,7 +100,11 @@ export class SegmentFinder {
     }
     queue.retain((path) => there.has(path))
     for (const path of this.#troubled) if (!there.has(path)) this.#noTrouble(path)
-    for (const path of there) if (!this.#isKnown(path)) await this.#track(path)
+    // In their order, for the first that is found finished is the first to be shipped.
+    const found = [...there].filter((path) => !this.#isKnown(path))
+    const starts = new Map(found.map((path) => [path, startByName(path)]))
+    found.sort((a, b) => (starts.get(a) ?? 0) - (starts.get(b) ?? 0))
+    for (const path of found) await this.#track(path)
     await this.#watch()
   }
 
@@ -237,4 +241,8 @@ export class SegmentFinder {
     })
     this.#watched = { inode, watcher }
   }
+}
+
+function startByName(path: string): number {
+  return startMs({ file: basename(path), mtimeMs: 0 }, 0)
 }
