@@ -20,6 +20,8 @@ export interface UploaderConfig extends DaemonConfig {
   stableAfterMs: number
   rescanEveryMs: number
   concurrency: number
+  /** Undefined: as fast as it goes. */
+  maxMbits: number | undefined
   minFreeBytes: number
   onDiskFull: DiskFullPolicy
 }
@@ -42,6 +44,7 @@ const bucketExpected = 'the name of the bucket, for example my-camera-footage'
 const regionExpected = 'the region of the bucket, for example us-east-1'
 const endpointExpected =
   'the http(s) address of an S3-compatible store, for example https://minio.example:9000'
+const limitExpected = 'million bits a second, 0.1 or more, for example 5; 0: no limit'
 const prefixExpected = 'a path without spaces, for example recordings'
 
 const schema = z.object({
@@ -74,6 +77,10 @@ const schema = z.object({
     Number.isInteger,
     'a whole number, 1 to 32, for example 2',
   ),
+  UPLOAD_MAX_MBITS: numberBetween(0, 1e6, 0, limitExpected).refine(
+    (value) => value === 0 || value >= 0.1,
+    limitExpected,
+  ),
   MIN_FREE_DISK_GB: numberBetween(0, 1e6, 2, 'GB (a billion bytes), for example 2; 0: no minimum'),
   ON_DISK_FULL: choice(diskFullPolicies, 'keep'),
 })
@@ -103,6 +110,7 @@ export function readUploaderConfig(environment: Environment): Checked<UploaderCo
       stableAfterMs: value.STABLE_SECONDS * 1000,
       rescanEveryMs: value.RESCAN_SECONDS * 1000,
       concurrency: value.UPLOAD_CONCURRENCY,
+      maxMbits: value.UPLOAD_MAX_MBITS || undefined,
       minFreeBytes: Math.round(value.MIN_FREE_DISK_GB * 1e9),
       onDiskFull: value.ON_DISK_FULL,
     },

@@ -17,6 +17,7 @@ import { checkStore, StoreHealth } from './store-health.ts'
 import { KeyClaims } from './object-place.ts'
 import { UploadQueue } from './upload-queue.ts'
 import { UploadStatus } from './upload-status.ts'
+import { UpstreamLimit } from './upstream-limit.ts'
 
 await runDaemon({ name: 'uploader', configure: readUploaderConfig, run })
 
@@ -29,7 +30,9 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
 
   const shared = { ...config, log, clock, problems: new ProblemLog(log, clock) }
   const health = new StoreHealth(shared, () => queue.waiting.length)
-  const store = health.watch(new S3ObjectStore(config.store, clock))
+  const limit =
+    config.maxMbits === undefined ? undefined : new UpstreamLimit(config.maxMbits, clock)
+  const store = health.watch(new S3ObjectStore(config.store, clock, limit))
   const ledger = new Ledger(folders.ledger)
   const status = new UploadStatus(folders, shared.problems, clock)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }

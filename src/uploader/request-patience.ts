@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import type { UpstreamLimit } from './upstream-limit.ts'
 
 /** The SDK's HTTP handler, as far as it matters here. */
 interface HttpHandler<Request, Options, Answer> {
@@ -24,16 +25,16 @@ const slowBytesPerSecond = 128 * 1024
  * Makes an HTTP handler of the SDK end a request on which nothing moves for `quietMs`, or for its
  * own `requestTimeout`: neither its body, nor the answer's headers, nor the answer's body. The
  * socket's own timeout misses a store that trickles. A body that can't be read ends its request
- * too, instead of the process.
+ * too, instead of the process. With a limit, bodies wait for their turn; that is no quiet.
  */
 export function giveUpWhenQuiet<
   R extends HttpRequest,
   O extends { abortSignal?: unknown; requestTimeout?: number },
   A extends HttpAnswer,
->(handler: HttpHandler<R, O, A>, quietMs: number): HttpHandler<R, O, A> {
+>(handler: HttpHandler<R, O, A>, quietMs: number, limit?: UpstreamLimit): HttpHandler<R, O, A> {
   const handle = async (request: R, options?: O): Promise<A> => {
     const { abortSignal, requestTimeout = quietMs } = options ?? {}
-    const attempt = new Attempt(abortSignal as AbortSignal | undefined, requestTimeout)
+    const attempt = new Attempt(abortSignal as AbortSignal | undefined, requestTimeout, limit)
     try {
       const body = attempt.watch(request.body)
       // The handler's own timeout would only write a warning.
@@ -57,10 +58,12 @@ class Attempt {
   #answer: Readable | undefined
   readonly #quietMs: number
   readonly #outer: AbortSignal | undefined
+  readonly #limit: UpstreamLimit | undefined
   readonly #onAbort = (): void => this.#controller.abort(this.#outer?.reason)
 
-  constructor(outer: AbortSignal | undefined, quietMs: number) {
+  constructor(outer: AbortSignal | undefined, quietMs: number, limit: UpstreamLimit | undefined) {
     this.#outer = outer
+    this.#limit = limit
     this.#quietMs = quietMs
     this.#timer = this.#failAfter(quietMs)
     if (outer?.aborted) this.#onAbort()
@@ -73,7 +76,7 @@ class Attempt {
 
   /** The same body in slices, each of which is a sign of life. */
   watch(body: unknown): unknown {
-    const long = Buffer.isBuffer(body) && body.length > sliceBytes
+    const long = Buffer.isBuffer(body) && body.length > (this.#limit ? 0 : sliceBytes)
     if (!long && !(body instanceof Readable)) return body
     const source = body instanceof Readable ? body : slices(body)
     const watched = Readable.from(this.#noticing(source), { objectMode: false })
@@ -113,14 +116,22 @@ class Attempt {
   async *#noticing(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator {
     let bytes = 0
     for await (const slice of source) {
-      this.#timer.refresh()
-      bytes += (slice as Buffer).length
+      const { length } = slice as Buffer
+      if (this.#limit) await this.#waitFor(length, this.#limit)
+      else this.#timer.refresh()
+      bytes += length
       yield slice
     }
     // The kernel has taken it all, and may still be sending for a while on a slow line.
     const unsentMs = (Math.min(bytes, sendBufferBytes) / slowBytesPerSecond) * 1000
     clearTimeout(this.#timer)
     if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs + unsentMs)
+  }
+
+  async #waitFor(bytes: number, limit: UpstreamLimit): Promise<void> {
+    clearTimeout(this.#timer)
+    await limit.take(bytes, this.signal)
+    if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs)
   }
 
   async *#receiving(body: Readable): AsyncGenerator {

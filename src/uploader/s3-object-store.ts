@@ -27,6 +27,7 @@ import { giveUpWhenQuiet } from './request-patience.ts'
 import { StoreClock } from './store-clock.ts'
 import { toStoreError } from './store-errors.ts'
 import { UploadSource } from './upload-source.ts'
+import type { UpstreamLimit } from './upstream-limit.ts'
 
 /** Which bucket, who we are there, and how objects are kept. */
 export interface S3Settings {
@@ -61,13 +62,13 @@ export class S3ObjectStore implements ObjectStore {
   /** Lesser stores ignore `If-None-Match`; those that refuse it are not asked again. */
   #conditional = true
 
-  constructor(settings: S3Settings, clock: Clock = systemClock) {
+  constructor(settings: S3Settings, clock: Clock = systemClock, limit?: UpstreamLimit) {
     this.#settings = settings
     this.bucket = settings.bucket
     this.endpoint = settings.endpoint ?? `https://s3.${settings.region}.amazonaws.com`
     this.refusesOverwrite = settings.endpoint === undefined
     this.#clock = new StoreClock(clock)
-    this.#client = createClient(settings, this.#clock)
+    this.#client = createClient(settings, this.#clock, limit)
   }
 
   now(): number | undefined {
@@ -276,7 +277,11 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-function createClient({ endpoint, region, credentials }: S3Settings, clock: StoreClock): S3Client {
+function createClient(
+  { endpoint, region, credentials }: S3Settings,
+  clock: StoreClock,
+  limit: UpstreamLimit | undefined,
+): S3Client {
   const client = new S3Client({
     region,
     expectContinueHeader: false,
@@ -294,6 +299,7 @@ function createClient({ endpoint, region, credentials }: S3Settings, clock: Stor
   config.requestHandler = giveUpWhenQuiet(
     config.requestHandler,
     quietMs,
+    limit,
   ) as typeof config.requestHandler
   goByStoreClock(client, clock)
   return client

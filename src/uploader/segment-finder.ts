@@ -32,14 +32,20 @@ export interface FinderDeps {
 interface Pending {
   path: string
   inOpen: boolean
+  isNew: boolean
   bytes: number
   mtimeMs: number
   inode: number
   /** Monotonic. */
   unchangedSinceMs: number
+  /** When it may be finished at the earliest; monotonic. */
+  nextLookMs: number
 }
 
-const lookEveryMs = 1000
+/** How soon a file is looked at again that somebody still has open. */
+const lookAgainMs = 1000
+/** Enough for one call of lsof; of a long backlog the first need not wait for the last. */
+const mostAtOnce = 256
 
 /**
  * Finds the finished files of `recordings/` and `recordings/open/`. What chokidar tells of
@@ -48,6 +54,8 @@ const lookEveryMs = 1000
 export class SegmentFinder {
   readonly #deps: FinderDeps
   readonly #pending = new Map<string, Pending>()
+  /** Whether what lay there at the start is known by now. */
+  #begun = false
   readonly #saidIgnored = new Set<string>()
   /** Those that could not be looked at, or moved. */
   readonly #troubled = new Set<string>()
@@ -83,9 +91,9 @@ export class SegmentFinder {
         const reason = describeError(error)
         problems.report('finder', reason, { reason }, 'cannot look for finished segments')
       }
-      const untilScanMs = Math.max(0, nextScanMs - clock.monotonicMs())
-      const waitMs = this.#pending.size > 0 ? Math.min(lookEveryMs, untilScanMs) : untilScanMs
-      await this.#hinted.sleep(waitMs, signal)
+      let nextMs = nextScanMs
+      for (const { nextLookMs } of this.#pending.values()) nextMs = Math.min(nextMs, nextLookMs)
+      await this.#hinted.sleep(Math.max(0, nextMs - clock.monotonicMs()), signal)
     }
     await this.#watched?.watcher.close()
   }
@@ -105,6 +113,7 @@ export class SegmentFinder {
     const starts = new Map(found.map((path) => [path, startByName(path)]))
     found.sort((a, b) => (starts.get(a) ?? 0) - (starts.get(b) ?? 0))
     for (const path of found) await this.#track(path)
+    this.#begun = true
     await this.#watch()
   }
 
@@ -143,13 +152,12 @@ export class SegmentFinder {
       this.#saidIgnored.add(path)
       return
     }
+    const inOpen = join(path, '..') === folders.open
+    const nowMs = clock.monotonicMs()
     this.#pending.set(path, {
-      path,
-      inOpen: join(path, '..') === folders.open,
-      bytes: info.size,
-      mtimeMs: info.mtimeMs,
-      inode: info.ino,
-      unchangedSinceMs: clock.monotonicMs(),
+      ...{ path, inOpen, isNew: this.#begun },
+      ...{ bytes: info.size, mtimeMs: info.mtimeMs, inode: info.ino, unchangedSinceMs: nowMs },
+      nextLookMs: nowMs + this.#quietMs(inOpen),
     })
   }
 
@@ -162,17 +170,7 @@ export class SegmentFinder {
 
   async #lookAtPending(): Promise<void> {
     const { clock, stableAfterMs } = this.#deps
-    const stable: Pending[] = []
-    for (const pending of this.#pending.values())
-      await this.#apart(pending.path, async () => {
-        const info = await lstat(pending.path).catch(ignoreMissing)
-        if (!info?.isFile()) return this.#forget(pending)
-        const { size: bytes, mtimeMs, ino: inode } = info
-        if (bytes !== pending.bytes || mtimeMs !== pending.mtimeMs || inode !== pending.inode)
-          Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: clock.monotonicMs() })
-        const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
-        if (stableMs >= (pending.inOpen ? stableAfterMs : closedStableMs)) stable.push(pending)
-      })
+    const stable = await this.#stable()
     if (stable.length === 0) return
     const hasWriter = await this.#writers(stable)
     for (const pending of stable) {
@@ -181,6 +179,34 @@ export class SegmentFinder {
       if (isFinished(facts, stableAfterMs))
         await this.#apart(pending.path, async () => this.#deliver(pending))
     }
+  }
+
+  /** Those that are due, and haven't changed since they were seen; not more than lsof takes. */
+  async #stable(): Promise<Pending[]> {
+    const { clock } = this.#deps
+    const stable: Pending[] = []
+    for (const pending of this.#pending.values()) {
+      const nowMs = clock.monotonicMs()
+      if (pending.nextLookMs > nowMs) continue
+      // Whatever comes of this look.
+      pending.nextLookMs = nowMs + lookAgainMs
+      await this.#apart(pending.path, async () => {
+        const info = await lstat(pending.path).catch(ignoreMissing)
+        if (!info?.isFile()) return this.#forget(pending)
+        const { size: bytes, mtimeMs, ino: inode } = info
+        if (bytes !== pending.bytes || mtimeMs !== pending.mtimeMs || inode !== pending.inode)
+          Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: nowMs })
+        const stableFromMs = pending.unchangedSinceMs + this.#quietMs(pending.inOpen)
+        if (stableFromMs <= nowMs) stable.push(pending)
+        else pending.nextLookMs = stableFromMs
+      })
+      if (stable.length >= mostAtOnce) break
+    }
+    return stable
+  }
+
+  #quietMs(inOpen: boolean): number {
+    return inOpen ? this.#deps.stableAfterMs : closedStableMs
   }
 
   async #writers(files: Pending[]): Promise<(file: Pending) => boolean | undefined> {
@@ -206,8 +232,8 @@ export class SegmentFinder {
       : pending.path
     this.#forget(pending)
     if (path === undefined) return
-    const { bytes, mtimeMs } = pending
-    queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0) })
+    const { bytes, mtimeMs, isNew } = pending
+    queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0), isNew })
   }
 
   #forget({ path }: Pending): void {

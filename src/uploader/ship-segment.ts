@@ -9,7 +9,8 @@ import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
-import { findPlace } from './object-place.ts'
+import { findPlace, type Place } from './object-place.ts'
+import type { Segment } from './upload-queue.ts'
 import { uploadContent, type UploadDeps } from './upload-content.ts'
 
 export interface ShipDeps extends UploadDeps {
@@ -34,14 +35,15 @@ export type ShipEnd =
  */
 export async function shipSegment(
   deps: ShipDeps,
-  path: string,
+  { path, isNew }: Pick<Segment, 'path' | 'isNew'>,
   onSent: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<ShipEnd> {
   try {
     const info = await lstat(path)
     if (!info.isFile()) return { why: 'gone' }
-    if (info.size > 0) return await shipFile(deps, { path, mtimeMs: info.mtimeMs, onSent }, signal)
+    const shipment = { path, isNew, mtimeMs: info.mtimeMs, onSent }
+    if (info.size > 0) return await shipFile(deps, shipment, signal)
     return await setAside(deps, { path, before: info, end: { is: 'header-only' } })
   } catch (error) {
     if (error instanceof SourceChanged) return { why: 'changed' }
@@ -57,20 +59,24 @@ type Unplayable = Exclude<Finalized, { is: 'playable' }>
 
 interface Shipment {
   path: string
+  isNew: boolean
   mtimeMs: number
   onSent: (bytes: number) => void
 }
 
 async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal): Promise<ShipEnd> {
-  const { path, mtimeMs, onSent } = shipment
+  const { path, isNew, mtimeMs, onSent } = shipment
   const file = basename(path)
   const key = objectKey(deps.prefix, file, mtimeMs)
   // As it is first: a crash may have left it uploaded in just this state.
   let asItIs: Promise<Fingerprint> | undefined
   const contentAsItIs = async (): Promise<Fingerprint> => (asItIs ??= fingerprint(path, signal))
   const question = { key, path, claims: deps.claims, refused: false }
-  const { store } = deps
-  let place = await findPlace(store, { ...question, content: contentAsItIs }, signal)
+  const { store, claims } = deps
+  // Where the store itself guards what it has, what nobody can have uploaded needs no look.
+  let place: Place | undefined
+  if (isNew && store.refusesOverwrite) place = claims.claimUntried(key, path)
+  place ??= await findPlace(store, { ...question, content: contentAsItIs }, signal)
   if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
 
   await finishMove(deps.folders, path)
