@@ -1,0 +1,388 @@
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { atMost, percentile, tidy, type Figure } from './figures.ts'
+import { costOf } from './process-tree.ts'
+import { Stage, type Program, type Said } from './program.ts'
+
+const run = promisify(execFile)
+
+/** Segments of a kind: how many, and of what length. */
+interface Load {
+  what: string
+  files: number
+  /** Of 5 MB, how many times over. */
+  loops: number
+}
+
+const loads: Load[] = [
+  { what: '200 × 5 MB', files: 200, loops: 1 },
+  { what: '10 × 300 MB', files: 10, loops: 60 },
+]
+
+interface Result {
+  cpuPerGb: number
+  seconds: number
+  peakRssBytes: number
+}
+
+/** CPU, time and memory of shippers beside each other, of the same files to the same store. */
+export async function measureShipping(seconds: number): Promise<Figure[]> {
+  const figures: Figure[] = []
+  for (const load of loads) {
+    const [excluded, included] = [await ship(load, 'faststart'), await ship(load, 'fragmented')]
+    const [aws, rclone] = [await copy(load, awsArgs), await copy(load, rcloneArgs)]
+    const of = (a: Result, b: Result): string =>
+      `${tidy(a.cpuPerGb)} / ${tidy(b.cpuPerGb)} CPU s a GB`
+    const cpu = (a: Result, b: Result): number => a.cpuPerGb / b.cpuPerGb
+    const { what } = load
+    figures.push(
+      atMost(
+        `${what}, CPU against aws, finalized before`,
+        cpu(excluded, aws),
+        0.8,
+        '',
+        of(excluded, aws),
+      ),
+      atMost(
+        `${what}, CPU against aws, finalizing included`,
+        cpu(included, aws),
+        1,
+        '',
+        of(included, aws),
+      ),
+      atMost(
+        `${what}, CPU against rclone, finalized before`,
+        cpu(excluded, rclone),
+        1,
+        '',
+        of(excluded, rclone),
+      ),
+      atMost(
+        `${what}, time against aws, finalizing included`,
+        included.seconds / aws.seconds,
+        1,
+        '',
+        `${tidy(included.seconds)} / ${tidy(aws.seconds)} s; rclone ${tidy(rclone.seconds)} s`,
+      ),
+      atMost(`${what}, peak RSS, finalizing included`, included.peakRssBytes / 1e6, 150, ' MB'),
+    )
+  }
+  return [
+    ...figures,
+    ...(await measureLatency(seconds)),
+    await measureIdle(seconds),
+    ...(await measureBacklog()),
+    await measureLimit(),
+  ]
+}
+
+/** Our uploader, from its start until the last file is in `uploaded/`. */
+async function ship(load: Load, kind: Kind): Promise<Result> {
+  const stage = await Stage.open()
+  try {
+    const { said: store } = await stage.background('store')
+    const folder = join(stage.folder, 'recordings')
+    const bytes = await makeFiles(load, kind, folder)
+    const uploader = await stage.startDaemon('uploader', storeSettings(store))
+    await uploader.count(/moved to uploaded/, load.files)
+    return resultOf(uploader, bytes, `ours ${load.what} ${kind}`)
+  } finally {
+    await stage.close()
+  }
+}
+
+type CopyArgs = (
+  store: Said,
+  folder: string,
+) => { command: string; args: string[]; env: NodeJS.ProcessEnv }
+
+const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
+  command: '/usr/bin/aws',
+  args: [
+    '--endpoint-url',
+    url,
+    's3',
+    'cp',
+    '--recursive',
+    '--only-show-errors',
+    folder,
+    `s3://${bucket}/recordings/`,
+  ],
+  env: {
+    ...{ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
+    ...{ AWS_DEFAULT_REGION: 'us-east-1', AWS_EC2_METADATA_DISABLED: 'true' },
+  },
+})
+
+const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
+  command: 'rclone',
+  args: ['copy', '--s3-no-check-bucket', folder, `s3:${bucket}/recordings/`],
+  env: {
+    ...{
+      RCLONE_CONFIG_S3_TYPE: 's3',
+      RCLONE_CONFIG_S3_PROVIDER: 'Other',
+      RCLONE_CONFIG_S3_ENDPOINT: url,
+    },
+    ...{ RCLONE_CONFIG_S3_ACCESS_KEY_ID: accessKeyId, RCLONE_CONFIG_S3_REGION: 'us-east-1' },
+    RCLONE_CONFIG_S3_SECRET_ACCESS_KEY: secretAccessKey,
+  },
+})
+
+/** Another program, from its start to its end. */
+async function copy(load: Load, how: CopyArgs): Promise<Result> {
+  const stage = await Stage.open()
+  try {
+    const { said: store } = await stage.background('store')
+    const folder = join(stage.folder, 'files')
+    const bytes = await makeFiles(load, 'faststart', folder)
+    const { command, args, env } = how(store, folder)
+    // The shell waits for it, so that what it has cost can be read before the shell is gone.
+    const program = stage.start(
+      'bash',
+      ['-c', '"$@"; echo "ended $?"; read -r', 'bash', command, ...args],
+      {
+        env: { ...process.env, ...env },
+      },
+    )
+    let peakRssBytes = 0
+    const watch = setInterval(() => {
+      peakRssBytes = Math.max(peakRssBytes, costOf([program.pid]).rssBytes)
+    }, 100)
+    const end = await program.line(/^ended/)
+    clearInterval(watch)
+    if (end !== 'ended 0') throw new Error(program.lines.map(({ text }) => text).join('\n'))
+    return { ...resultOf(program, bytes, `${command} ${load.what}`), peakRssBytes }
+  } finally {
+    await stage.close()
+  }
+}
+
+function resultOf(program: Program, bytes: number, what: string): Result {
+  const { cpuSeconds, peakRssBytes } = costOf([program.pid])
+  const seconds = (performance.now() - program.startedMs) / 1000
+  const cpuPerGb = cpuSeconds / (bytes / 1e9)
+  process.stdout.write(
+    `${what}: ${tidy(cpuPerGb)} CPU s a GB, ${tidy(seconds)} s, ${tidy(peakRssBytes / 1e6)} MB\n`,
+  )
+  return { cpuPerGb, seconds, peakRssBytes }
+}
+
+/** From the end of a segment to its verified upload, and what the store is asked for it. */
+async function measureLatency(seconds: number): Promise<Figure[]> {
+  const stage = await Stage.open()
+  try {
+    const [{ said: store, program }, { said: cameras }] = await Promise.all([
+      stage.background('store'),
+      stage.background('cameras', '8', '2000'),
+    ])
+    const named = cameras.urls.flatMap((url, index) => [
+      [`CAMERA_${index + 1}_URL`, url],
+      [`CAMERA_${index + 1}_NAME`, `C${index + 1}`],
+    ])
+    const { S3_ENDPOINT: _, ...settings } = storeSettings(store)
+    const recorder = { ...settings, ...Object.fromEntries(named), SEGMENT_DURATION: 10 }
+    await stage.startDaemon('recorder', recorder)
+    // As with AWS, whose own writes guard what is there.
+    const asAws = { AWS_ENDPOINT_URL_S3: store.url }
+    const uploader = await stage.startDaemon('uploader', settings, asAws)
+    await sleep((seconds + 15) * 1000)
+    const latencies = uploader.lines.flatMap(({ text }) => latencyOf(text) ?? [])
+    program.process.stdin?.write('\n')
+    const { requests } = JSON.parse(await program.line(/"requests"/)) as {
+      requests: Record<string, number>
+    }
+    // The first of each camera began anywhere.
+    const whole = latencies.slice(8)
+    const what = "from a segment's end to its verified upload, 8 cameras, segments of 10 s"
+    return [
+      atMost(`${what}: median`, percentile(whole, 50), 3, ' s', `${whole.length} segments`),
+      atMost(`${what}: 95%`, percentile(whole, 95), 5, ' s'),
+      {
+        what: 'requests for each segment',
+        measured: Object.entries(requests)
+          .map(([method, count]) => `${tidy(count / latencies.length)} ${method}`)
+          .join(', '),
+        bar: 'one PUT, one HEAD',
+      },
+    ]
+  } finally {
+    await stage.close()
+  }
+}
+
+/** Of a log line that says so, the seconds from the end of a whole segment to its proof. */
+function latencyOf(line: string): number | undefined {
+  const [, at] = /^(\S+ \S+) .*upload verified/.exec(line) ?? []
+  const [, hours, minutes, seconds] = /_\d{8}_(\d\d)(\d\d)(\d\d)\.mp4: upload/.exec(line) ?? []
+  if (at === undefined || hours === undefined) return undefined
+  const start = new Date(at.slice(0, 10).concat('T', `${hours}:${minutes}:${seconds}`)).getTime()
+  const end = Math.floor(start / 10_000) * 10_000 + 10_000
+  return (Date.parse(at.replace(' ', 'T')) - end) / 1000
+}
+
+async function measureIdle(seconds: number): Promise<Figure> {
+  const stage = await Stage.open()
+  try {
+    const { said: store } = await stage.background('store')
+    const load = { what: '', files: 5000, loops: 0 }
+    await makeFiles(load, 'faststart', join(stage.folder, 'recordings'))
+    const settings = { ...storeSettings(store), UPLOAD_CONCURRENCY: 4 }
+    const uploader = await stage.startDaemon('uploader', settings)
+    await uploader.count(/moved to uploaded/, load.files)
+    await sleep(5000)
+    const [before, startedMs] = [costOf([uploader.pid]), performance.now()]
+    await sleep(seconds * 1000)
+    const cpu = costOf([uploader.pid]).cpuSeconds - before.cpuSeconds
+    const share = (cpu / ((performance.now() - startedMs) / 1000)) * 100
+    return atMost('an idle uploader with 5,000 files in uploaded/', share, 0.2, '% of a core')
+  } finally {
+    await stage.close()
+  }
+}
+
+/** How a backlog begins, and what it costs for each file, by its length. */
+async function measureBacklog(): Promise<Figure[]> {
+  const [short, long] = [await backlog(1000), await backlog(10_000)]
+  const note = `${tidy(long.cpuPerFile * 1000)} / ${tidy(short.cpuPerFile * 1000)} ms a file`
+  return [
+    atMost('start with 10,000 files waiting to the first upload', long.firstSeconds, 3, ' s'),
+    atMost(
+      'CPU of the first 1,000 of 10,000 against 1,000 alone',
+      long.cpuPerFile / short.cpuPerFile,
+      1.1,
+      '',
+      note,
+    ),
+  ]
+}
+
+async function backlog(files: number): Promise<{ firstSeconds: number; cpuPerFile: number }> {
+  const stage = await Stage.open()
+  try {
+    const { said: store } = await stage.background('store')
+    await makeFiles({ what: '', files, loops: 0 }, 'faststart', join(stage.folder, 'recordings'))
+    const uploader = await stage.startDaemon('uploader', storeSettings(store))
+    await uploader.line(/upload started/)
+    const firstSeconds = (performance.now() - uploader.startedMs) / 1000
+    await uploader.count(/moved to uploaded/, 1000)
+    return { firstSeconds, cpuPerFile: costOf([uploader.pid]).cpuSeconds / 1000 }
+  } finally {
+    await stage.close()
+  }
+}
+
+/** How near UPLOAD_MAX_MBITS comes to what it says. */
+async function measureLimit(): Promise<Figure> {
+  const stage = await Stage.open()
+  try {
+    const { said: store } = await stage.background('store')
+    const bytes = await makeFiles(
+      { what: '', files: 8, loops: 1 },
+      'faststart',
+      join(stage.folder, 'recordings'),
+    )
+    const mbits = 16
+    const uploader = await stage.startDaemon('uploader', {
+      ...storeSettings(store),
+      UPLOAD_MAX_MBITS: mbits,
+    })
+    await uploader.line(/upload started/)
+    const startedMs = performance.now()
+    await uploader.count(/moved to uploaded/, 8)
+    const rate = (bytes * 8) / 1e6 / ((performance.now() - startedMs) / 1000)
+    return atMost(
+      `UPLOAD_MAX_MBITS=${mbits}: off by`,
+      Math.abs(rate / mbits - 1) * 100,
+      5,
+      '%',
+      `${tidy(rate)} Mbit/s`,
+    )
+  } finally {
+    await stage.close()
+  }
+}
+
+function storeSettings({
+  url,
+  bucket,
+  accessKeyId,
+  secretAccessKey,
+}: Said): Record<string, string | number> {
+  return {
+    ...{ S3_ENDPOINT: url, S3_BUCKET_NAME: bucket, AWS_ACCESS_KEY_ID: accessKeyId },
+    ...{ AWS_SECRET_ACCESS_KEY: secretAccessKey, MIN_FREE_DISK_GB: 0 },
+  }
+}
+
+type Kind = 'faststart' | 'fragmented'
+
+/** Segments of ten cameras as they would be; how many bytes they hold together. */
+async function makeFiles({ files, loops }: Load, kind: Kind, folder: string): Promise<number> {
+  await mkdir(folder, { recursive: true })
+  const source = join(folder, '..', 'source.mp4')
+  await encode(source, loops, kind)
+  for (let index = 0; index < files; index += 1) {
+    const at = new Date(2025, 0, 25, 0, Math.floor(index / 10) * 10)
+    const two = (value: number): string => String(value).padStart(2, '0')
+    const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`
+    const name = `C${index % 10}_${day}_${two(at.getHours())}${two(at.getMinutes())}00.mp4`
+    await copyFile(source, join(folder, name))
+  }
+  const { size } = await stat(source)
+  await rm(source)
+  return size * files
+}
+
+/** 20 s of 1080p at 2 Mbit/s with sound, so many times over; or next to nothing. */
+async function encode(file: string, loops: number, kind: Kind): Promise<void> {
+  const picture =
+    loops === 0 ? 'size=64x36:rate=5:duration=1' : 'size=1920x1080:rate=25:duration=20'
+  const once = join(file, '..', 'once.mp4')
+  await run('ffmpeg', [
+    ...[
+      '-v',
+      'error',
+      '-y',
+      '-f',
+      'lavfi',
+      '-i',
+      `testsrc2=${picture}`,
+      '-f',
+      'lavfi',
+      '-i',
+      'sine',
+    ],
+    ...[
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-b:v',
+      '2M',
+      '-minrate',
+      '2M',
+      '-maxrate',
+      '2M',
+    ],
+    ...[
+      '-bufsize',
+      '2M',
+      '-x264-params',
+      'nal-hrd=cbr',
+      '-g',
+      '50',
+      '-c:a',
+      'aac',
+      '-shortest',
+      once,
+    ],
+  ])
+  const fragments = '+empty_moov+default_base_moof'
+  const flags = kind === 'faststart' ? ['+faststart'] : [fragments, '-frag_duration', '1000000']
+  const repeat = ['-stream_loop', String(Math.max(0, loops - 1)), '-i', once]
+  await run('ffmpeg', ['-v', 'error', '-y', ...repeat, '-c', 'copy', '-movflags', ...flags, file])
+  await rm(once)
+}
