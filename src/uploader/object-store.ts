@@ -82,7 +82,7 @@ export interface ObjectStore {
 
 const mebibyte = 1024 * 1024
 const multipartFromBytes = 64 * mebibyte
-const smallestPartBytes = 16 * mebibyte
+const smallestPartBytes = 8 * mebibyte
 /** S3's own limit. */
 const mostParts = 10_000
 
