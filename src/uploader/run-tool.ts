@@ -55,9 +55,12 @@ export async function runTool(
   if (killedBy !== null) throw new ToolError(`${command} was ended by ${killedBy}`)
   // 126 and 127: a shell wrapper or the loader couldn't run it.
   if (code === null || code === 126 || code === 127)
-    throw new ToolError(`${command} cannot be run: is FFmpeg installed, and in PATH? (${said})`, {
-      machineWide: true,
-    })
+    throw new ToolError(
+      `${command} cannot be run: is FFmpeg installed, and in PATH?${said && ` (${said})`}`,
+      {
+        machineWide: true,
+      },
+    )
   if (shortage.test(said) || (noMemory.test(said) && freemem() < muchMemoryBytes))
     throw new ToolError(`${command} failed: ${lines.at(-1)}`)
   return { code, stdout, stderr: said }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -15,7 +15,7 @@ import { cachedClip } from '../support/clips.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { secondsBetweenTries } from './recordings.ts'
+import { probed, secondsBetweenTries, secondsOf } from './recordings.ts'
 
 /** Seconds, for a test that wants no segment to end of itself: none does but at midnight. */
 const oneSegment = 86_400
@@ -96,14 +96,8 @@ describe('the recorder', { concurrency: 5 }, () => {
     const { daemon, folder } = await recorder(t, source.url)
     await daemon.line(/segment finished/)
     await daemon.stop()
-    const entries = ['-show_entries', 'stream=codec_name,codec_tag_string', '-of', 'csv=p=0']
-    const streams = execFileSync('ffprobe', [
-      '-v',
-      'error',
-      ...entries,
-      recordings(folder)[0] ?? '',
-    ])
-    assert.deepEqual(streams.toString().trim().split('\n'), ['hevc,hvc1', 'aac,mp4a'])
+    const streams = await probed(recordings(folder)[0] ?? '', 'stream=codec_name,codec_tag_string')
+    assert.deepEqual(streams, ['hevc,hvc1', 'aac,mp4a'])
   })
 
   test('a camera without audio, or with audio switched off, is recorded without', async (t) => {
@@ -111,11 +105,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     const { daemon, folder } = await recorder(t, source.url, { CAMERA_1_AUDIO: 'none' })
     await daemon.line(/segment finished/)
     await daemon.stop()
-    const args = ['-v', 'error', '-show_entries', 'stream=codec_type', '-of', 'csv=p=0']
-    assert.equal(
-      execFileSync('ffprobe', [...args, recordings(folder)[0] ?? '']).toString(),
-      'video\n',
-    )
+    assert.deepEqual(await probed(recordings(folder)[0] ?? '', 'stream=codec_type'), ['video'])
   })
 
   test('a killed FFmpeg is replaced at once, and its file plays to the last second', async (t) => {
@@ -293,10 +283,8 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.line(/segment finished/)
     await daemon.line(/segment finished/, { from: daemon.lines.length })
     await daemon.stop()
-    const entries = ['-show_entries', 'stream=codec_name,height', '-of', 'csv=p=0']
     const [file = ''] = recordings(folder).slice(-1)
-    const streams = execFileSync('ffprobe', ['-v', 'error', ...entries, file]).toString()
-    assert.match(streams, /^h264,180\naac/)
+    assert.deepEqual(await probed(file, 'stream=codec_name,height'), ['h264,180', 'aac'])
   })
 
   test('time stamps that jump cost neither a frame nor a restart, and every file lasts as long as it did', async (t) => {
@@ -314,7 +302,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     assertConsecutive(await countersOf(files))
     for (const file of files) {
       const frames = (await frameCounters(file)).length
-      const seconds = secondsOf(file)
+      const seconds = await secondsOf(file)
       assert.ok(Math.abs(seconds - frames / 25) < 1, `${frames} frames in ${seconds} s`)
     }
   })
@@ -402,11 +390,6 @@ function zoneThatRepeats(seconds: number, inSeconds: number): string {
   const days = Math.floor((local.getTime() - yearStart) / 86_400_000)
   const time = local.toISOString().slice(11, 19)
   return `AAA0BBB-0:00:0${seconds},0/0,${days}/${time}`
-}
-
-function secondsOf(file: string): number {
-  const args = ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file]
-  return Number(execFileSync('ffprobe', args).toString())
 }
 
 function timeOf(line: string): number {

@@ -73,6 +73,18 @@ export async function ffmpegPid(envFile: string): Promise<number> {
   return pids[0]!
 }
 
+/** What ffprobe says of a file, a line a stream; the cameras, which live in this process, go on meanwhile. */
+export async function probed(file: string, entries: string): Promise<string[]> {
+  const args = ['-v', 'error', '-show_entries', entries, '-of', 'csv=p=0', file]
+  const { stdout } = await promisify(execFile)('ffprobe', args)
+  return stdout.trim().split('\n')
+}
+
+/** How long a file says that it is. */
+export async function secondsOf(file: string): Promise<number> {
+  return Number(await probed(file, 'format=duration'))
+}
+
 /** Decodes a whole file; whatever a player would complain of fails the test. */
 export async function assertPlays(file: string): Promise<void> {
   const args = ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-']

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
@@ -12,17 +11,15 @@ import {
   countersOf,
   fps,
   lossAround,
+  probed,
   recordings,
   recordSeconds,
   startRecorder,
   startRecording,
 } from './recordings.ts'
 
-/** `h264 aac 640x360`, tags included, of a file. */
-function streamsOf(file: string): string {
-  const entries = 'stream=codec_name,codec_tag_string,width,height'
-  const args = ['-v', 'error', '-show_entries', entries, '-of', 'csv=p=0', file]
-  return execFileSync('ffprobe', args).toString().trim().replaceAll('\n', ' ')
+async function streamsOf(file: string): Promise<string> {
+  return (await probed(file, 'stream=codec_name,codec_tag_string,width,height')).join(' ')
 }
 
 describe('what cameras send', { concurrency: 6 }, () => {
@@ -51,7 +48,7 @@ describe('what cameras send', { concurrency: 6 }, () => {
       assert.ok(files.length >= 2, name)
       assert.deepEqual(brokenPlaces(await countersOf(files)), [], name)
       for (const file of files) {
-        assert.equal(streamsOf(file), streams)
+        assert.equal(await streamsOf(file), streams)
         await assertPlays(file)
       }
     }
@@ -72,7 +69,7 @@ describe('what cameras send', { concurrency: 6 }, () => {
     await recordSeconds(camera, 2)
     await daemon.stop()
     const files = recordings(folder)
-    assert.deepEqual(files.map(streamsOf), [
+    assert.deepEqual(await Promise.all(files.map(streamsOf)), [
       'h264,avc1,640,360 aac,mp4a',
       'h264,avc1,320,180 aac,mp4a',
       'hevc,hvc1,640,360 aac,mp4a',

@@ -26,7 +26,7 @@ describe('the uploader', { concurrency: 6 }, () => {
         const site = await CrashSite.open(t)
         const tools = join(site.folders.base, 'tools')
         await mkdir(tools)
-        for (const other of ['ffprobe', 'ffmpeg', 'lsof', 'flock'])
+        for (const other of ['ffprobe', 'ffmpeg', 'lsof', 'flock', 'setpriv'])
           if (other !== tool) await symlink(whereIs(other), join(tools, other))
         const well = join(site.folders.base, 'well')
         const wrapper = `#!/bin/sh\n[ -e '${well}' ] || { ${script || ':'}; }\nexec ${whereIs(tool)} "$@"\n`
