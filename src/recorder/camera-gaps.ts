@@ -16,6 +16,8 @@ export interface Footage {
 
 const recorderDown = 'recorder down'
 const retryMs = 10_000
+/** By how much a second of a camera may be longer than one of ours. */
+const slowestClock = 1.5
 
 /** Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/`. */
 export class CameraGaps {
@@ -25,6 +27,7 @@ export class CameraGaps {
   readonly #problems: ProblemLog
   /** Of footage of this recorder by the monotonic clock, of an earlier one's by the wall clock. */
   #until: { monotonicMs: number } | { wallMs: number } | undefined
+  #totalMs = 0
   /** How long the present gap has had which reason. */
   readonly #reasons = new Map<string, number>()
   #reason: { text: string; sinceMs: number } | undefined
@@ -54,8 +57,8 @@ export class CameraGaps {
   /** Footage has been written just now: so much since it goes on. */
   footage(totalMs: number): void {
     const fromMs = this.#untilMs()
-    this.#until = { monotonicMs: this.#clock.monotonicMs() }
     const reason = this.#mainReason()
+    this.#until = { monotonicMs: this.#writtenUntil(totalMs, reason === undefined) }
     if (reason === undefined) return
     this.#reason = undefined
     this.#reasons.clear()
@@ -68,6 +71,18 @@ export class CameraGaps {
     const sinceMs = this.#clock.monotonicMs()
     this.#count(sinceMs)
     this.#reason = { text: reason, sinceMs }
+  }
+
+  /**
+   * Until now, unless it is less than the time that went by: what FFmpeg still had, and writes at
+   * its end, after a camera has long fallen silent, is of then.
+   */
+  #writtenUntil(totalMs: number, goesOn: boolean): number {
+    const nowMs = this.#clock.monotonicMs()
+    const advancedMs = totalMs > this.#totalMs ? totalMs - this.#totalMs : totalMs
+    this.#totalMs = totalMs
+    if (!goesOn || !this.#until || 'wallMs' in this.#until) return nowMs
+    return Math.min(nowMs, this.#until.monotonicMs + advancedMs * slowestClock)
   }
 
   /** As the wall clock of now has it: one that was set in a gap makes the gap no longer. */

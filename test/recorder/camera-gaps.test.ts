@@ -50,6 +50,32 @@ test('a gap has the reason that held for most of it', async (t) => {
   assert.deepEqual({ seconds, reason }, { seconds: 91, reason: 'camera refused' })
 })
 
+test('what FFmpeg writes at its end, after a silence, makes the gap no shorter', async (t) => {
+  const { clock, gaps, lines } = await gapsOfFront(t)
+  for (let totalMs = 500; totalMs <= 5000; totalMs += 500) {
+    await clock.advance(500)
+    gaps.footage(totalMs)
+  }
+  await clock.advance(4000)
+  gaps.footage(5040)
+  gaps.failed('camera silent')
+  await clock.advance(6000)
+  gaps.footage(0)
+  const [{ seconds } = {}] = await lines()
+  assert.equal(seconds, 9.9)
+})
+
+test('a slow camera has no gap, nor one whose footage was held back', async (t) => {
+  const { clock, gaps } = await gapsOfFront(t)
+  for (let totalMs = 0; totalMs <= 60_000; totalMs += 400) {
+    await clock.advance(500)
+    gaps.footage(totalMs)
+  }
+  await clock.advance(10_000)
+  gaps.footage(70_000)
+  assert.equal(gaps.status.footageUntil, new Date(clock.now()).toISOString())
+})
+
 test('a clock that is set in a gap makes it no longer, and no shorter', async (t) => {
   const { clock, gaps, lines } = await gapsOfFront(t)
   clock.set(0)
