@@ -19,8 +19,8 @@ export interface TrackHeader {
 
 /** Of the sample entry: how long it is before its own boxes, which come first, and what it holds. */
 const formats: Record<string, { codec: string; bytes: number; boxes: RegExp }> = {
-  avc1: { codec: 'h264', bytes: 78, boxes: /^avcC( (colr|pasp|btrt))*$/ },
-  hvc1: { codec: 'hevc', bytes: 78, boxes: /^hvcC( (colr|pasp|btrt))*$/ },
+  avc1: { codec: 'h264', bytes: 78, boxes: /^avcC( (fiel|colr|pasp|btrt))*$/ },
+  hvc1: { codec: 'hevc', bytes: 78, boxes: /^hvcC( (fiel|colr|pasp|btrt))*$/ },
   mp4a: { codec: 'aac', bytes: 28, boxes: /^esds( btrt)?$/ },
 }
 
