@@ -88,9 +88,9 @@ async function readMovie(file: Window): Promise<FragmentedMp4> {
   if (at < file.bytes) at += (await file.index(at, 'mfra')).length
   need(at === file.bytes)
   fragments.end()
-  const movie = { mvhd, udta, tracks, content: fragments.content }
-  need(mediaOf(movie).durationSeconds < longestSeconds)
-  return movie
+  for (const { header, samples } of tracks)
+    need((samples.firstTime + samples.lastEnd) / header.ticksPerSecond < longestSeconds)
+  return { mvhd, udta, tracks, content: fragments.content }
 }
 
 function readHeader(moov: Buffer): Omit<FragmentedMp4, 'content'> {

@@ -100,7 +100,8 @@ interface Place {
 function makeTrak(track: Track, place: Place): { box: Buffer; duration: number } {
   const { samples, header } = track
   const { ticksPerSecond, tkhd, mdhd, hdlr, mediaHeader, dinf, stsd } = header
-  const shown = Math.ceil((samples.duration * movieTicksPerSecond) / ticksPerSecond)
+  const shownTicks = samples.lastEnd - samples.firstOffset
+  const shown = Math.ceil((shownTicks * movieTicksPerSecond) / ticksPerSecond)
   const duration = place.delay + shown
   // Presentation begins with the first frame that is shown, not with the first that is decoded.
   const edits = [[shown, samples.firstOffset, 0x10000]]

@@ -84,7 +84,10 @@ export class SampleTables {
   firstOffset = Infinity
   /** Of all. */
   duration = 0
+  /** From the first decoding to the end of what is presented last. */
+  lastEnd = 0
   #lastDuration: number | undefined
+  #lastOffset = 0
 
   /** A fragment begins, at a time in ticks: the last sample before it lasts until then. */
   beginFragment(time: number): void {
@@ -102,6 +105,7 @@ export class SampleTables {
     need(bytes > 0 && offset < offsetLimit)
     this.#countLast()
     this.#lastDuration = duration
+    this.#lastOffset = offset
     this.sizes.push(bytes)
     this.offsets.push(offset)
     if (isSync) this.syncs.push(this.sizes.length)
@@ -123,5 +127,6 @@ export class SampleTables {
     need(duration > 0 && duration < durationLimit)
     this.durations.push(duration)
     this.duration += duration
+    this.lastEnd = Math.max(this.lastEnd, this.duration + this.#lastOffset)
   }
 }

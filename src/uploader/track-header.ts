@@ -72,7 +72,11 @@ function readSampleEntry(stsd: Buffer, isVideo: boolean): { tag: string; codec: 
   // Six bytes without a meaning, then which data reference, then a version and revision.
   need(body.subarray(0, 12).equals(words(0, 1, 0)))
   const [config] = boxesIn(body.subarray(format.bytes), format.boxes)
-  if (isVideo) need(body.readUInt16BE(24) > 0 && body.readUInt16BE(26) > 0)
+  // Width and height; then, at the end, 24 bits a pixel, of no palette.
+  if (isVideo)
+    need(
+      body.readUInt16BE(24) > 0 && body.readUInt16BE(26) > 0 && body.readUInt32BE(74) === 0x18ffff,
+    )
   else need(isPlainAac(known(config).body))
   return { tag, codec: format.codec }
 }
