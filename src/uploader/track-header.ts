@@ -1,3 +1,4 @@
+import { needAac, needH264, needHevc } from './decoder-config.ts'
 import { boxesIn, known, need, words, type BoxContent } from './mp4-boxes.ts'
 
 /** What a track is, and the boxes that say so, as they are to be copied. */
@@ -17,11 +18,28 @@ export interface TrackHeader {
   stsd: Buffer
 }
 
+interface Format {
+  codec: string
+  bytes: number
+  needConfig: (config: Buffer) => void
+  boxes: RegExp
+}
+
 /** Of the sample entry: how long it is before its own boxes, which come first, and what it holds. */
-const formats: Record<string, { codec: string; bytes: number; boxes: RegExp }> = {
-  avc1: { codec: 'h264', bytes: 78, boxes: /^avcC( (fiel|colr|pasp|btrt))*$/ },
-  hvc1: { codec: 'hevc', bytes: 78, boxes: /^hvcC( (fiel|colr|pasp|btrt))*$/ },
-  mp4a: { codec: 'aac', bytes: 28, boxes: /^esds( btrt)?$/ },
+const formats: Record<string, Format> = {
+  avc1: {
+    codec: 'h264',
+    bytes: 78,
+    needConfig: needH264,
+    boxes: /^avcC( (fiel|colr|pasp|btrt))*$/,
+  },
+  hvc1: {
+    codec: 'hevc',
+    bytes: 78,
+    needConfig: needHevc,
+    boxes: /^hvcC( (fiel|colr|pasp|btrt))*$/,
+  },
+  mp4a: { codec: 'aac', bytes: 28, needConfig: needAac, boxes: /^esds( btrt)?$/ },
 }
 
 /** What FFmpeg writes of the place of the content: in this file. */
@@ -77,29 +95,6 @@ function readSampleEntry(stsd: Buffer, isVideo: boolean): { tag: string; codec: 
     need(
       body.readUInt16BE(24) > 0 && body.readUInt16BE(26) > 0 && body.readUInt32BE(74) === 0x18ffff,
     )
-  else need(isPlainAac(known(config).body))
+  format.needConfig(known(config).body)
   return { tag, codec: format.codec }
-}
-
-/** Whether an `esds` is FFmpeg's, with lengths of four bytes, for AAC-LC. */
-function isPlainAac(esds: Buffer): boolean {
-  const es = descriptor(esds, 4, 3)
-  // Behind an id and flags; behind the kind of the stream and its bit rates.
-  const decoder = descriptor(esds, es + 3, 4)
-  const config = descriptor(esds, decoder + 13, 5)
-  need(esds.readUInt8(es + 2) === 0)
-  const [aac, lowComplexity] = [0x40, 2]
-  const bits = esds.readUInt16BE(config)
-  const [objectType, rate, channels] = [bits >> 11, (bits >> 7) & 15, (bits >> 3) & 15]
-  const isLc = objectType === lowComplexity && rate < 13 && channels >= 1 && channels <= 7
-  return esds.readUInt8(decoder) === aac && isLc
-}
-
-/** Where the content of a descriptor begins. */
-function descriptor(esds: Buffer, at: number, tag: number): number {
-  need(at + 5 <= esds.length && esds.readUInt8(at) === tag)
-  need(esds.readUIntBE(at + 1, 3) === 0x808080)
-  const bytes = esds.readUInt8(at + 4)
-  need(bytes >= 2 && at + 5 + bytes <= esds.length)
-  return at + 5
 }

@@ -85,7 +85,9 @@ test('bytes at random, and copied from one place to another, do no harm', async 
   const { path, plain, whole, index } = await recording(t)
   const random = new SeededRandom(seedOf(t))
   for (let n = 0; n < 200; n += 1) {
-    const noise = Buffer.from(Array.from({ length: 1 + random.below(300) }, () => random.below(256)))
+    const noise = Buffer.from(
+      Array.from({ length: 1 + random.below(300) }, () => random.below(256)),
+    )
     // At the beginning, and then as the content of boxes that are in their place.
     const head = random.chance(0.5) ? 0 : random.pick(index)
     await writeFile(path, Buffer.concat([whole.subarray(0, head), noise]))
