@@ -1,5 +1,5 @@
 import { writeFile, type FileHandle } from 'node:fs/promises'
-import { readExactly } from './fingerprint.ts'
+import { SourceChanged } from './fingerprint.ts'
 import { presentationOf, type FragmentedMp4 } from './fragmented-mp4.ts'
 import { makeBox, words } from './mp4-boxes.ts'
 import type { ContentPart, Track } from './movie-fragments.ts'
@@ -50,7 +50,7 @@ function mdatHeader(contentBytes: number, isLarge: boolean): Buffer {
   return Buffer.concat([words(1), name, words(Math.floor(bytes / 2 ** 32), bytes % 2 ** 32)])
 }
 
-/** Those parts of a file that hold samples, in pieces. */
+/** Those parts of a file that hold samples, in pieces; each is there until the next is asked for. */
 async function* contentOf(
   source: FileHandle,
   parts: ContentPart[],
@@ -58,9 +58,13 @@ async function* contentOf(
 ): AsyncGenerator<Buffer> {
   const last = parts.at(-1)
   const end = last ? last.at + last.bytes : 0
-  let [at, next] = [0, 0]
-  for await (const piece of readExactly(source, end, pieceBytes)) {
+  const buffer = Buffer.allocUnsafe(pieceBytes)
+  let next = 0
+  for (let at = 0; at < end;) {
     signal.throwIfAborted()
+    const { bytesRead } = await source.read(buffer, 0, Math.min(pieceBytes, end - at), at)
+    if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
+    const piece = buffer.subarray(0, bytesRead)
     let kept = 0
     for (let part = parts[next]; part && part.at < at + piece.length; part = parts[next]) {
       const from = Math.max(part.at - at, 0)
