@@ -1,5 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { lstat, mkdir, readdir, rm, stat, statfs, utimes } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import {
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rm,
+  stat,
+  statfs,
+  utimes,
+  type FileHandle,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   fileCrc32,
@@ -8,9 +19,13 @@ import {
   replaceFile,
   type Folders,
 } from '../segments/folders.ts'
+import { mediaOf, readFragmentedMp4, type FragmentedMp4 } from './fragmented-mp4.ts'
 import { isDamaged, isFaststart, isHeaderOnly } from './mp4-boxes.ts'
 import { probeMedia, type Media } from './media-probe.ts'
-import { runTool, ToolError, type MediaTools } from './run-tool.ts'
+import { writePlainMp4 } from './plain-mp4.ts'
+import { readPlainMp4 } from './plain-mp4-index.ts'
+import { holdsLess, remux } from './remux.ts'
+import { ToolError, type MediaTools } from './run-tool.ts'
 
 /** What a finished file turned out to be. `asItIs` says why a playable one was left untouched. */
 export type Finalized =
@@ -35,29 +50,18 @@ export async function finalize(
   path: string,
   signal: AbortSignal,
 ): Promise<Finalized> {
-  let verdict = await probeMedia(tools.ffprobe, path, signal)
-  if ('invalid' in verdict) {
-    // To ffprobe a disk that fails to read is the end of the file; here it is an error.
-    await fileCrc32(path, signal)
-    verdict = await probeMedia(tools.ffprobe, path, signal)
-  }
-  if ('invalid' in verdict) {
-    const headerOnly = await isHeaderOnly(path)
-    return headerOnly ? { is: 'header-only' } : { is: 'invalid', reason: verdict.invalid }
-  }
-  const media = verdict.playable
-  if (await isFaststart(path)) return { is: 'playable', media }
-  if (await isDamaged(path)) return { is: 'playable', media, asItIs: 'it is damaged in the middle' }
-  const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
+  signal.throwIfAborted()
+  const before = await lstat(path)
+  const source = await open(path, 'r')
   try {
-    return await remuxInPlace({ tools, path, temporary, media }, signal)
-  } catch (error) {
-    const isLate = error instanceof ToolError && error.timedOut
-    if (!isLate && !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
-    const asItIs = isLate ? 'FFmpeg did not end' : 'no room for a copy'
-    return { is: 'playable', media, asItIs }
+    // What our recorder writes takes no program, which would cost more than all the rest.
+    const movie = await readFragmentedMp4(source)
+    if (!movie) return await finalizeByTools({ folders, tools }, path, signal)
+    const write = async (temporary: string): Promise<string | undefined> =>
+      writeMovie({ source, movie, temporary }, signal)
+    return await rewrite(folders, { path, before, media: mediaOf(movie), write })
   } finally {
-    await rm(temporary, { force: true })
+    await source.close()
   }
 }
 
@@ -75,28 +79,63 @@ export async function removeTemporaries(folders: Folders): Promise<number> {
   return removed
 }
 
-interface Remux {
-  tools: MediaTools
-  path: string
-  temporary: string
-  media: Media
+/** Whatever FFmpeg can read. */
+async function finalizeByTools(
+  { folders, tools }: { folders: Folders; tools: MediaTools },
+  path: string,
+  signal: AbortSignal,
+): Promise<Finalized> {
+  let verdict = await probeMedia(tools.ffprobe, path, signal)
+  if ('invalid' in verdict) {
+    // To ffprobe a disk that fails to read is the end of the file; here it is an error.
+    await fileCrc32(path, signal)
+    verdict = await probeMedia(tools.ffprobe, path, signal)
+  }
+  if ('invalid' in verdict) {
+    const headerOnly = await isHeaderOnly(path)
+    return headerOnly ? { is: 'header-only' } : { is: 'invalid', reason: verdict.invalid }
+  }
+  const media = verdict.playable
+  if (await isFaststart(path)) return { is: 'playable', media }
+  if (await isDamaged(path)) return { is: 'playable', media, asItIs: 'it is damaged in the middle' }
+  const before = await lstat(path)
+  const write = async (temporary: string): Promise<string | undefined> =>
+    remux({ tools, path, temporary, media }, signal)
+  return rewrite(folders, { path, before, media, write })
 }
 
-async function remuxInPlace(remux: Remux, signal: AbortSignal): Promise<Finalized> {
-  const { tools, path, temporary, media } = remux
-  const asIs = (asItIs: string): Finalized => ({ is: 'playable', media, asItIs })
-  const before = await lstat(path)
-  const { bavail, bsize } = await statfs(join(temporary, '..'))
-  if (bavail * bsize < before.size + spareBytes) return asIs('no room for a copy')
+interface Rewriting {
+  path: string
+  before: Stats
+  media: Media
+  /** Makes the new file; or says why it can't be had. */
+  write: (temporary: string) => Promise<string | undefined>
+}
 
-  const end = await runTool(tools.ffmpeg, remuxArgs(remux), 30 * 60_000, signal)
-  if (end.code !== 0) {
-    const full = /No space left on device|Disk quota exceeded/.test(end.stderr)
-    return asIs(full ? 'no room for a copy' : 'FFmpeg could not remux it')
+/** Puts a file that is written anew in the place of the old one. */
+async function rewrite(folders: Folders, rewriting: Rewriting): Promise<Finalized> {
+  const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
+  const { media } = rewriting
+  try {
+    const asItIs = await rewriteInPlace(rewriting, temporary)
+    return { is: 'playable', media, ...(asItIs === undefined ? {} : { asItIs }) }
+  } catch (error) {
+    const isLate = error instanceof ToolError && error.timedOut
+    if (!isLate && !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
+    return { is: 'playable', media, asItIs: isLate ? 'FFmpeg did not end' : 'no room for a copy' }
+  } finally {
+    await rm(temporary, { force: true })
   }
-  const after = await probeMedia(tools.ffprobe, temporary, signal)
-  if (!('playable' in after) || !samePackets(media, after.playable))
-    return asIs('a remux of it does not hold the same packets')
+}
+
+async function rewriteInPlace(
+  { path, before, write }: Rewriting,
+  temporary: string,
+): Promise<string | undefined> {
+  const { bavail, bsize } = await statfs(join(temporary, '..'))
+  if (bavail * bsize < before.size + spareBytes) return 'no room for a copy'
+  const failure = await write(temporary)
+  if (failure !== undefined) return failure
 
   await utimes(temporary, before.atimeMs / 1000, before.mtimeMs / 1000)
   const now = await lstat(path)
@@ -104,26 +143,27 @@ async function remuxInPlace(remux: Remux, signal: AbortSignal): Promise<Finalize
     (field) => now[field] === before[field],
   )
   // Whoever ships it notices as well, and waits until it is finished.
-  if (!unchanged) return asIs('it changed while it was remuxed')
+  if (!unchanged) return 'it changed while it was remuxed'
   await replaceFile(temporary, path)
-  return { is: 'playable', media }
 }
 
-function remuxArgs({ path, temporary, media }: Remux): string[] {
-  const appleTags = media.streams
-    .filter(({ type }) => type === 'video')
-    .flatMap(({ codec }, index) => (codec === 'hevc' ? [`-tag:v:${index}`, 'hvc1'] : []))
-  return [
-    ...['-v', 'error', '-nostdin', '-y', '-f', 'mp4', '-protocol_whitelist', 'file'],
-    ...['-i', `file:${path}`, '-map', '0', '-c', 'copy', ...appleTags],
-    ...['-movflags', '+faststart', '-f', 'mp4', `file:${temporary}`],
-  ]
+interface Movie {
+  source: FileHandle
+  movie: FragmentedMp4
+  temporary: string
 }
 
-function samePackets(a: Media, b: Media): boolean {
-  const count = ({ streams }: Media): string =>
-    streams.map(({ type, codec, packets }) => `${type} ${codec} ${packets}`).join('\n')
-  return count(a) === count(b)
+async function writeMovie(
+  { source, movie, temporary }: Movie,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  await writePlainMp4(source, movie, temporary, signal)
+  const written = await readPlainMp4(temporary)
+  const isSame = movie.tracks.every(({ samples }, index) => {
+    const track = written?.[index]
+    return track?.packets === samples.sizes.length && track.bytes === samples.bytes
+  })
+  return isSame ? undefined : holdsLess
 }
 
 /** On the same file system as the file that the temporary will replace. */

@@ -90,3 +90,62 @@ function boxBytes(header: Buffer, bytesRead: number, rest: number): number {
   if (bytes !== 1) return bytes
   return bytesRead < headerBytes ? 0 : Number(header.readBigUInt64BE(8))
 }
+
+/** A file that holds something of which it isn't known for certain what it means. */
+export class UnfamiliarMp4 extends Error {}
+
+/** Of what must hold in an MP4 file for it to be understood; throws UnfamiliarMp4. */
+export function need(holds: boolean): asserts holds {
+  if (!holds) throw new UnfamiliarMp4()
+}
+
+/** What must be there, in a file that is understood. */
+export function known<T>(value: T | undefined): T {
+  need(value !== undefined)
+  return value
+}
+
+/** A box in memory. */
+export interface BoxContent {
+  type: string
+  /** With its header. */
+  whole: Buffer
+  body: Buffer
+}
+
+/** The first eight bytes of a box, of the 32-bit sizes that FFmpeg writes into fragmented files. */
+export function boxHeader(header: Buffer): { type: string; bytes: number } {
+  need(header.length >= 8)
+  const bytes = header.readUInt32BE(0)
+  need(bytes >= 8)
+  return { type: header.toString('latin1', 4, 8), bytes }
+}
+
+/** The boxes that fill `content`, if their types, with blanks between, are as they should be. */
+export function boxesIn(content: Buffer, types: RegExp): BoxContent[] {
+  const boxes: BoxContent[] = []
+  for (let at = 0; at < content.length;) {
+    const { type, bytes } = boxHeader(content.subarray(at, at + 8))
+    need(at + bytes <= content.length)
+    const whole = content.subarray(at, at + bytes)
+    boxes.push({ type, whole, body: whole.subarray(8) })
+    at += bytes
+  }
+  need(types.test(boxes.map(({ type }) => type).join(' ')))
+  return boxes
+}
+
+export function makeBox(type: string, ...parts: Buffer[]): Buffer {
+  const body = Buffer.concat(parts)
+  const header = Buffer.alloc(8)
+  header.writeUInt32BE(body.length + 8, 0)
+  header.write(type, 4, 'latin1')
+  return Buffer.concat([header, body])
+}
+
+/** Numbers of four bytes each, as MP4's tables are made of. */
+export function words(...numbers: number[]): Buffer {
+  const content = Buffer.alloc(numbers.length * 4)
+  numbers.forEach((number, index) => content.writeUInt32BE(number, index * 4))
+  return content
+}

@@ -67,7 +67,8 @@ describe('what a shipped file leaves on the disk', { concurrency: true }, () => 
     const steps = await stepsOfShipping(site, site.folders.uploaded)
     t.diagnostic(steps.join(', '))
     assert.deepEqual(steps, [
-      ...['write remux', 'fsync remux', 'rename remux FILE', 'fsync recordings/'],
+      // Its index, then its content.
+      ...['write remux', 'write remux', 'fsync remux', 'rename remux FILE', 'fsync recordings/'],
       ...['write LEDGER', 'fsync LEDGER', 'fsync ledger/'],
       ...['fsync FILE', 'link FILE MOVED', 'fsync uploaded/', 'unlink FILE', 'fsync recordings/'],
     ])

@@ -160,8 +160,9 @@ for (const [what, content] of [
     assert.match(finalized.reason, /invalid|moov|end of file/i)
   })
 
+// FFmpeg has to write it anew for its tag: with a file of our own it is not asked.
 test('a missing ffprobe or ffmpeg is a fault of the machine, and says nothing of the file', async (t) => {
-  const { folders, path } = await segment(t)
+  const { folders, path } = await segment(t, await fragmentedHevc())
   for (const missing of ['ffmpeg', 'ffprobe'])
     await assert.rejects(
       finalize({ folders, tools: { ...tools, [missing]: `/nowhere/${missing}` } }, path, never),
@@ -175,11 +176,11 @@ for (const [what, script] of [
   ['ends for an unknown reason', 'echo "x: whatever" >&2; exit 1'],
 ] as const)
   test(`an ffprobe that ${what} says nothing of the file`, async (t) => {
-    const { folders, path } = await segment(t)
+    const { folders, path } = await segment(t, await fragmentedHevc())
     const ffprobe = await program(t, script)
     const tried = finalize({ folders, tools: { ...tools, ffprobe } }, path, never)
     await assert.rejects(tried, (error) => error instanceof ToolError && !error.machineWide)
-    assert.deepEqual(await readFile(path), await readFile(await fragmented()))
+    assert.deepEqual(await readFile(path), await readFile(await fragmentedHevc()))
   })
 
 for (const [what, script, reason] of [
@@ -192,27 +193,27 @@ for (const [what, script, reason] of [
   ],
 ] as const)
   test(`the file stays as it is where ${what}`, async (t) => {
-    const { folders, path } = await segment(t)
+    const { folders, path } = await segment(t, await fragmentedHevc())
     const ffmpeg = await program(t, script.replace('"$7"', `'${path}'`))
     const finalized = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
     assert.ok(finalized.is === 'playable')
     assert.match(finalized.asItIs ?? '', new RegExp(reason))
-    assert.deepEqual(await readFile(path), await readFile(await fragmented()))
+    assert.deepEqual(await readFile(path), await readFile(await fragmentedHevc()))
     assert.deepEqual(await readdir(folders.tmp), [])
   })
 
 test('a file that changes while it is remuxed is left alone', async (t) => {
-  const { folders, path } = await segment(t)
+  const { folders, path } = await segment(t, await fragmentedHevc())
   const ffmpeg = await program(t, `ffmpeg "$@"; printf x >> '${path}'`)
   const finalized = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
   assert.ok(finalized.is === 'playable')
   assert.match(finalized.asItIs ?? '', /changed/)
-  const whole = await readFile(await fragmented())
+  const whole = await readFile(await fragmentedHevc())
   assert.deepEqual(await readFile(path), Buffer.concat([whole, Buffer.from('x')]))
 })
 
 test('an abort ends FFmpeg and leaves nothing behind', async (t) => {
-  const { folders, path } = await segment(t)
+  const { folders, path } = await segment(t, await fragmentedHevc())
   const stop = new AbortController()
   const ffmpeg = await program(t, 'exec sleep 60')
   const ending = assert.rejects(
@@ -220,6 +221,25 @@ test('an abort ends FFmpeg and leaves nothing behind', async (t) => {
   )
   setTimeout(() => stop.abort(), 400)
   await ending
+  assert.deepEqual(await readdir(folders.tmp), [])
+})
+
+test('what our recorder writes takes no program', async (t) => {
+  const { folders, path } = await segment(t)
+  const media = await mediaOf(path)
+  const none = { ffmpeg: '/nowhere/ffmpeg', ffprobe: '/nowhere/ffprobe' }
+  assert.deepEqual(await finalize({ folders, tools: none }, path, never), { is: 'playable', media })
+  assert.ok(await isFaststart(path))
+})
+
+test('an abort of what takes no program leaves the file as it was, and nothing behind', async (t) => {
+  const { folders, path } = await segment(t)
+  const stop = new AbortController()
+  const reason = new Error('enough')
+  const ending = finalize({ folders, tools }, path, stop.signal)
+  stop.abort(reason)
+  await assert.rejects(ending, reason)
+  assert.deepEqual(await readFile(path), await readFile(await fragmented()))
   assert.deepEqual(await readdir(folders.tmp), [])
 })
 

@@ -4,7 +4,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { fragmented } from './workbench.ts'
+import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
+import { finalize } from '../../src/uploader/finalize.ts'
+import { fragmented, never, tools } from './workbench.ts'
 
 const title = /footage-\d{8}/
 
@@ -17,14 +19,15 @@ export class NumberedFootage {
   static async make(): Promise<NumberedFootage> {
     const folder = await mkdtemp(join(tmpdir(), 'numbered-'))
     try {
-      const [plain, remuxed] = ['plain.mp4', 'remuxed.mp4'].map((name) => join(folder, name))
+      const folders = foldersBelow(folder)
+      await makeFolders(folders)
+      const path = join(folders.recordings, 'footage.mp4')
       const named = ['-metadata', `title=footage-00000000`]
       const flags = '+empty_moov+default_base_moof+frag_keyframe'
-      await remux(await fragmented(), [...named, '-movflags', flags, plain ?? ''])
-      await remux(plain ?? '', ['-movflags', '+faststart', remuxed ?? ''])
-      const texts = [plain, remuxed].map(async (path) => readFile(path ?? '', 'latin1'))
-      const [asRecorded = '', asFinalized = ''] = await Promise.all(texts)
-      return new NumberedFootage(asRecorded, asFinalized)
+      await remux(await fragmented(), [...named, '-movflags', flags, path])
+      const asRecorded = await readFile(path, 'latin1')
+      await finalize({ folders, tools }, path, never)
+      return new NumberedFootage(asRecorded, await readFile(path, 'latin1'))
     } finally {
       await rm(folder, { recursive: true })
     }

@@ -17,7 +17,7 @@ import type { LedgerLine } from '../../src/uploader/ledger.ts'
 import type { ObjectStore } from '../../src/uploader/object-store.ts'
 import { S3ObjectStore } from '../../src/uploader/s3-object-store.ts'
 import { KeyClaims } from '../../src/uploader/object-place.ts'
-import { asAws, fragmented, never, openWorkbench, padded } from './workbench.ts'
+import { asAws, fragmented, fragmentedHevc, never, openWorkbench, padded } from './workbench.ts'
 
 const name = 'Front_20250125_153045.mp4'
 const key = `recordings/2025/01/25/${name}`
@@ -319,7 +319,7 @@ test('a missing ffprobe is waited for; nothing is quarantined', async (t) => {
 
 test('uploaded as it is for want of room and killed, room again: still one object', async (t) => {
   const bench = await openWorkbench(t)
-  const path = await bench.record(name, await fragmented())
+  const path = await bench.record(name, await fragmentedHevc())
   const noRoom = join(bench.folders.base, 'no-room')
   await writeFile(noRoom, '#!/bin/sh\necho "No space left on device" >&2\nexit 1\n', {
     mode: 0o700,
@@ -359,7 +359,7 @@ for (const [where, folder, other] of [
 
 test('a broken upload of a file as it was is replaced by the finalized one after a crash', async (t) => {
   const bench = await openWorkbench(t)
-  const path = await bench.record(name, await fragmented())
+  const path = await bench.record(name, await fragmentedHevc())
   const noRoom = join(bench.folders.base, 'no-room')
   await writeFile(noRoom, '#!/bin/sh\necho "No space left on device" >&2\nexit 1\n', {
     mode: 0o700,
@@ -380,7 +380,7 @@ test('a broken upload of a file as it was is replaced by the finalized one after
   assert.deepEqual([...bench.server.objects.keys()], [key])
   const uploaded = await readFile(join(bench.folders.uploaded, name))
   assert.equal(sha(await bench.server.content(key)), sha(uploaded))
-  assert.notEqual(sha(uploaded), sha(await readFile(await fragmented())))
+  assert.notEqual(sha(uploaded), sha(await readFile(await fragmentedHevc())))
 })
 
 test('a lost answer to the upload is no second upload', async (t) => {

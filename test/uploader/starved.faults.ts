@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { CrashSite, key, mp4Files, name, sha } from './crash-site.ts'
-import { fragmented } from './workbench.ts'
+import { fragmented, fragmentedHevc } from './workbench.ts'
 
 const isRoot = process.getuid?.() === 0
 const mebibyte = 1024 * 1024
@@ -32,7 +32,8 @@ describe('the uploader', { concurrency: 6 }, () => {
         const wrapper = `#!/bin/sh\n[ -e '${well}' ] || { ${script || ':'}; }\nexec ${whereIs(tool)} "$@"\n`
         const install = async () => writeFile(join(tools, tool), wrapper, { mode: 0o700 })
         if (script !== '') await install()
-        await site.record(name)
+        // A file of our recorder's takes none of them.
+        await site.record(name, await fragmentedHevc())
         const daemon = await site.start({ variables: { PATH: tools } })
         t.diagnostic(await daemon.line(/WARNING.*(uploads wait|upload failed)/))
         assert.deepEqual(await mp4Files(site.folders.recordings), [name])
