@@ -28,46 +28,27 @@ interface Result {
   peakRssBytes: number
 }
 
-/** CPU, time and memory of shippers beside each other, of the same files to the same store. */
+/** CPU, time and memory of shippers beside each other; ours finalizes the files as well. */
 export async function measureShipping(seconds: number): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const load of loads) {
-    const [excluded, included] = [await ship(load, 'faststart'), await ship(load, 'fragmented')]
+    const ours = await ship(load)
     const [aws, rclone] = [await copy(load, awsArgs), await copy(load, rcloneArgs)]
-    const of = (a: Result, b: Result): string =>
-      `${tidy(a.cpuPerGb)} / ${tidy(b.cpuPerGb)} CPU s a GB`
-    const cpu = (a: Result, b: Result): number => a.cpuPerGb / b.cpuPerGb
+    const of = (other: Result): string =>
+      `${tidy(ours.cpuPerGb)} / ${tidy(other.cpuPerGb)} CPU s a GB`
     const { what } = load
+    const times = [ours, aws, rclone].map(({ seconds: took }) => tidy(took))
     figures.push(
+      atMost(`${what}, CPU against aws`, ours.cpuPerGb / aws.cpuPerGb, 1, '', of(aws)),
+      atMost(`${what}, CPU against rclone`, ours.cpuPerGb / rclone.cpuPerGb, 1, '', of(rclone)),
       atMost(
-        `${what}, CPU against aws, finalized before`,
-        cpu(excluded, aws),
-        0.8,
-        '',
-        of(excluded, aws),
-      ),
-      atMost(
-        `${what}, CPU against aws, finalizing included`,
-        cpu(included, aws),
+        `${what}, time against aws`,
+        ours.seconds / aws.seconds,
         1,
         '',
-        of(included, aws),
+        `${times.join(' / ')} s with rclone`,
       ),
-      atMost(
-        `${what}, CPU against rclone, finalized before`,
-        cpu(excluded, rclone),
-        1,
-        '',
-        of(excluded, rclone),
-      ),
-      atMost(
-        `${what}, time against aws, finalizing included`,
-        included.seconds / aws.seconds,
-        1,
-        '',
-        `${tidy(included.seconds)} / ${tidy(aws.seconds)} s; rclone ${tidy(rclone.seconds)} s`,
-      ),
-      atMost(`${what}, peak RSS, finalizing included`, included.peakRssBytes / 1e6, 150, ' MB'),
+      atMost(`${what}, peak RSS`, ours.peakRssBytes / 1e6, 150, ' MB'),
     )
   }
   return [
@@ -80,15 +61,16 @@ export async function measureShipping(seconds: number): Promise<Figure[]> {
 }
 
 /** Our uploader, from its start until the last file is in `uploaded/`. */
-async function ship(load: Load, kind: Kind): Promise<Result> {
+async function ship(load: Load): Promise<Result> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
     const folder = join(stage.folder, 'recordings')
-    const bytes = await makeFiles(load, kind, folder)
-    const uploader = await stage.startDaemon('uploader', storeSettings(store))
+    const bytes = await makeFiles(load, folder)
+    const { S3_ENDPOINT: _, ...settings } = storeSettings(store)
+    const uploader = await stage.startDaemon('uploader', settings, asAws(store))
     await uploader.count(/moved to uploaded/, load.files)
-    return resultOf(uploader, bytes, `ours ${load.what} ${kind}`)
+    return resultOf(uploader, bytes, `ours ${load.what}`)
   } finally {
     await stage.close()
   }
@@ -137,14 +119,15 @@ async function copy(load: Load, how: CopyArgs): Promise<Result> {
   try {
     const { said: store } = await stage.background('store')
     const folder = join(stage.folder, 'files')
-    const bytes = await makeFiles(load, 'faststart', folder)
+    const bytes = await makeFiles(load, folder)
     const { command, args, env } = how(store, folder)
     // The shell waits for it, so that what it has cost can be read before the shell is gone.
     const program = stage.start(
       'bash',
       ['-c', '"$@"; echo "ended $?"; read -r', 'bash', command, ...args],
       {
-        env: { ...process.env, ...env },
+        // A bundle of certificates would be refused, though nothing is encrypted here.
+        env: { ...process.env, AWS_CA_BUNDLE: undefined, ...env },
       },
     )
     let peakRssBytes = 0
@@ -185,9 +168,7 @@ async function measureLatency(seconds: number): Promise<Figure[]> {
     const { S3_ENDPOINT: _, ...settings } = storeSettings(store)
     const recorder = { ...settings, ...Object.fromEntries(named), SEGMENT_DURATION: 10 }
     await stage.startDaemon('recorder', recorder)
-    // As with AWS, whose own writes guard what is there.
-    const asAws = { AWS_ENDPOINT_URL_S3: store.url }
-    const uploader = await stage.startDaemon('uploader', settings, asAws)
+    const uploader = await stage.startDaemon('uploader', settings, asAws(store))
     await sleep((seconds + 15) * 1000)
     const latencies = uploader.lines.flatMap(({ text }) => latencyOf(text) ?? [])
     program.process.stdin?.write('\n')
@@ -228,7 +209,7 @@ async function measureIdle(seconds: number): Promise<Figure> {
   try {
     const { said: store } = await stage.background('store')
     const load = { what: '', files: 5000, loops: 0 }
-    await makeFiles(load, 'faststart', join(stage.folder, 'recordings'))
+    await makeFiles(load, join(stage.folder, 'recordings'))
     const settings = { ...storeSettings(store), UPLOAD_CONCURRENCY: 4 }
     const uploader = await stage.startDaemon('uploader', settings)
     await uploader.count(/moved to uploaded/, load.files)
@@ -263,7 +244,7 @@ async function backlog(files: number): Promise<{ firstSeconds: number; cpuPerFil
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
-    await makeFiles({ what: '', files, loops: 0 }, 'faststart', join(stage.folder, 'recordings'))
+    await makeFiles({ what: '', files, loops: 0 }, join(stage.folder, 'recordings'))
     const uploader = await stage.startDaemon('uploader', storeSettings(store))
     await uploader.line(/upload started/)
     const firstSeconds = (performance.now() - uploader.startedMs) / 1000
@@ -281,7 +262,6 @@ async function measureLimit(): Promise<Figure> {
     const { said: store } = await stage.background('store')
     const bytes = await makeFiles(
       { what: '', files: 8, loops: 1 },
-      'faststart',
       join(stage.folder, 'recordings'),
     )
     const mbits = 16
@@ -305,6 +285,11 @@ async function measureLimit(): Promise<Figure> {
   }
 }
 
+/** As AWS itself: it guards what is there, and keeps a CRC32. */
+function asAws({ url }: Said): NodeJS.ProcessEnv {
+  return { AWS_ENDPOINT_URL_S3: url }
+}
+
 function storeSettings({
   url,
   bucket,
@@ -317,13 +302,11 @@ function storeSettings({
   }
 }
 
-type Kind = 'faststart' | 'fragmented'
-
-/** Segments of ten cameras as they would be; how many bytes they hold together. */
-async function makeFiles({ files, loops }: Load, kind: Kind, folder: string): Promise<number> {
+/** Segments of ten cameras as the recorder leaves them; how many bytes they hold together. */
+async function makeFiles({ files, loops }: Load, folder: string): Promise<number> {
   await mkdir(folder, { recursive: true })
   const source = join(folder, '..', 'source.mp4')
-  await encode(source, loops, kind)
+  await encode(source, loops)
   for (let index = 0; index < files; index += 1) {
     const at = new Date(2025, 0, 25, 0, Math.floor(index / 10) * 10)
     const two = (value: number): string => String(value).padStart(2, '0')
@@ -337,7 +320,7 @@ async function makeFiles({ files, loops }: Load, kind: Kind, folder: string): Pr
 }
 
 /** 20 s of 1080p at 2 Mbit/s with sound, so many times over; or next to nothing. */
-async function encode(file: string, loops: number, kind: Kind): Promise<void> {
+async function encode(file: string, loops: number): Promise<void> {
   const picture =
     loops === 0 ? 'size=64x36:rate=5:duration=1' : 'size=1920x1080:rate=25:duration=20'
   const once = join(file, '..', 'once.mp4')
@@ -380,8 +363,7 @@ async function encode(file: string, loops: number, kind: Kind): Promise<void> {
       once,
     ],
   ])
-  const fragments = '+empty_moov+default_base_moof'
-  const flags = kind === 'faststart' ? ['+faststart'] : [fragments, '-frag_duration', '1000000']
+  const flags = ['+empty_moov+default_base_moof', '-frag_duration', '1000000']
   const repeat = ['-stream_loop', String(Math.max(0, loops - 1)), '-i', once]
   await run('ffmpeg', ['-v', 'error', '-y', ...repeat, '-c', 'copy', '-movflags', ...flags, file])
   await rm(once)

@@ -12,9 +12,15 @@ export interface Fingerprint {
   bytes: number
   /** Of the whole file, 8 hexadecimal digits. */
   crc32: string
-  /** The ETag that S3 gives it: its MD5, or the MD5 of its parts' MD5s and their number. */
-  etag: string
+  /**
+   * The ETag that S3 gives it: its MD5, or the MD5 of its parts' MD5s and their number. Absent
+   * where the store keeps the CRC32, which costs a fifth of it.
+   */
+  etag?: string
 }
+
+/** Which of its sums a store proves a content by. */
+export type Proof = 'crc32' | 'etag'
 
 /** The file was written to, cut or replaced while it was read. */
 export class SourceChanged extends Error {}
@@ -22,11 +28,15 @@ export class SourceChanged extends Error {}
 const readBytes = 1 << 20
 
 /** Reads a file once for all its checksums; throws SourceChanged if it doesn't hold still. */
-export async function fingerprint(path: string, signal: AbortSignal): Promise<Fingerprint> {
+export async function fingerprint(
+  path: string,
+  proof: Proof,
+  signal: AbortSignal,
+): Promise<Fingerprint> {
   const file = await open(path, 'r')
   try {
     const { dev, ino, size, mtimeMs } = await file.stat()
-    const sums = await checksums(file, size, signal)
+    const sums = await checksums(file, { bytes: size, proof }, signal)
     const result = { device: dev, inode: ino, mtimeMs, bytes: size, ...sums }
     if (!(await isUnchanged(path, result))) throw new SourceChanged(`${path} changed`)
     return result
@@ -44,14 +54,18 @@ export async function isUnchanged(
   return now?.dev === device && now.ino === inode && now.size === bytes && now.mtimeMs === mtimeMs
 }
 
-/** The first `bytes` bytes of a file in pieces; throws SourceChanged if there are fewer. */
+/**
+ * The first `bytes` bytes of a file in pieces; throws SourceChanged if there are fewer. `allocate`
+ * may give the same buffer each time to whoever is done with a piece when the next is asked for.
+ */
 export async function* readExactly(
   file: FileHandle,
   bytes: number,
   pieceBytes: number,
+  allocate: (bytes: number) => Buffer = (size) => Buffer.allocUnsafe(size),
 ): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes;) {
-    const piece = Buffer.allocUnsafe(Math.min(pieceBytes, bytes - at))
+    const piece = allocate(Math.min(pieceBytes, bytes - at))
     const { bytesRead } = await file.read(piece, 0, piece.length, at)
     if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
     at += bytesRead
@@ -66,17 +80,24 @@ export function crcText(sum: number): string {
 
 async function checksums(
   file: FileHandle,
-  bytes: number,
+  { bytes, proof }: { bytes: number; proof: Proof },
   signal: AbortSignal,
-): Promise<{ crc32: string; etag: string }> {
-  const digest: Digest = isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : createHash('md5')
+): Promise<Pick<Fingerprint, 'crc32' | 'etag'>> {
+  const digest = proof === 'etag' ? digestOf(bytes) : undefined
   let sum = 0
-  for await (const piece of readExactly(file, bytes, readBytes)) {
+  // New ones would keep the garbage collector busier than the sums the processor.
+  const buffer = Buffer.allocUnsafe(Math.min(readBytes, bytes))
+  const reuse = (size: number): Buffer => buffer.subarray(0, size)
+  for await (const piece of readExactly(file, bytes, readBytes, reuse)) {
     signal.throwIfAborted()
     sum = crc32(piece, sum)
-    digest.update(piece)
+    digest?.update(piece)
   }
-  return { crc32: crcText(sum), etag: digest.digest('hex') }
+  return { crc32: crcText(sum), ...(digest ? { etag: digest.digest('hex') } : {}) }
+}
+
+function digestOf(bytes: number): Digest {
+  return isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : createHash('md5')
 }
 
 interface Digest {

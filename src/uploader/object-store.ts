@@ -1,4 +1,4 @@
-import type { Fingerprint } from './fingerprint.ts'
+import type { Fingerprint, Proof } from './fingerprint.ts'
 
 /** Why a store didn't do what it was asked. */
 export type StoreProblem =
@@ -69,6 +69,8 @@ export interface ObjectStore {
   readonly bucket: string
   /** Whether the store itself refuses to write to a key that exists. */
   readonly refusesOverwrite: boolean
+  /** What proves an upload of ours there. */
+  readonly proof: Proof
   /** The time by the store's own clock, in epoch ms; undefined until it has answered. */
   now(): number | undefined
   /** Reads a byte of a key, which need not exist, to learn whether the store accepts who we are. */

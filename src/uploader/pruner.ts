@@ -166,7 +166,8 @@ async function proveOrReturn(deps: PrunerDeps, path: string, signal: AbortSignal
   if (deps.storeFails()) return
   const { store, ledger, folders, log } = deps
   const file = basename(path)
-  const content = await fingerprint(path, signal)
+  // An earlier system may have left objects without a CRC32.
+  const content = await fingerprint(path, 'etag', signal)
   const { mtimeMs } = content
   const object = await findProof(deps, { file, content }, signal)
   if (object) {

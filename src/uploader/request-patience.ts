@@ -115,12 +115,13 @@ class Attempt {
 
   async *#noticing(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator {
     let bytes = 0
-    for await (const slice of source) {
-      const { length } = slice as Buffer
-      if (this.#limit) await this.#waitFor(length, this.#limit)
-      else this.#timer.refresh()
-      bytes += length
-      yield slice
+    for await (const piece of source) {
+      bytes += (piece as Buffer).length
+      if (this.#limit) yield* this.#inTurn(piece as Buffer, this.#limit)
+      else {
+        this.#timer.refresh()
+        yield piece
+      }
     }
     // The kernel has taken it all, and may still be sending for a while on a slow line.
     const unsentMs = (Math.min(bytes, sendBufferBytes) / slowBytesPerSecond) * 1000
@@ -128,10 +129,13 @@ class Attempt {
     if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs + unsentMs)
   }
 
-  async #waitFor(bytes: number, limit: UpstreamLimit): Promise<void> {
-    clearTimeout(this.#timer)
-    await limit.take(bytes, this.signal)
-    if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs)
+  async *#inTurn(piece: Buffer, limit: UpstreamLimit): AsyncGenerator {
+    for (const slice of slices(piece)) {
+      clearTimeout(this.#timer)
+      await limit.take(slice.length, this.signal)
+      if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs)
+      yield slice
+    }
   }
 
   async *#receiving(body: Readable): AsyncGenerator {

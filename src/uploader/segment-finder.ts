@@ -46,6 +46,10 @@ interface Pending {
 const lookAgainMs = 1000
 /** Enough for one call of lsof; of a long backlog the first need not wait for the last. */
 const mostAtOnce = 256
+/** With more files than that, chokidar, which looks at all when one comes or goes, costs too much. */
+const mostWatched = 32
+/** How soon new files are found then. */
+const rescanBusyMs = 2000
 
 /**
  * Finds the finished files of `recordings/` and `recordings/open/`. What chokidar tells of
@@ -82,7 +86,9 @@ export class SegmentFinder {
       try {
         if (clock.monotonicMs() >= nextScanMs) {
           nextScanMs = clock.monotonicMs() + rescanEveryMs
-          await this.#rescan()
+          const files = await this.#rescan()
+          if (files > mostWatched)
+            nextScanMs = clock.monotonicMs() + Math.min(rescanBusyMs, rescanEveryMs)
         }
         await this.#followHints()
         await this.#lookAtPending()
@@ -95,10 +101,11 @@ export class SegmentFinder {
       for (const { nextLookMs } of this.#pending.values()) nextMs = Math.min(nextMs, nextLookMs)
       await this.#hinted.sleep(Math.max(0, nextMs - clock.monotonicMs()), signal)
     }
-    await this.#watched?.watcher.close()
+    await this.#unwatch()
   }
 
-  async #rescan(): Promise<void> {
+  /** How many files there are. */
+  async #rescan(): Promise<number> {
     const { folders, queue } = this.#deps
     await mkdir(folders.open, { recursive: true })
     const there = new Set<string>()
@@ -114,7 +121,9 @@ export class SegmentFinder {
     found.sort((a, b) => (starts.get(a) ?? 0) - (starts.get(b) ?? 0))
     for (const path of found) await this.#track(path)
     this.#begun = true
-    await this.#watch()
+    if (there.size > mostWatched) await this.#unwatch()
+    else await this.#watch()
+    return there.size
   }
 
   /** What one file meets is no reason for the others to wait. */
@@ -181,13 +190,15 @@ export class SegmentFinder {
     }
   }
 
-  /** Those that are due, and haven't changed since they were seen; not more than lsof takes. */
+  /** Those that are due, and haven't changed since they were seen; of many the oldest and the newest. */
   async #stable(): Promise<Pending[]> {
     const { clock } = this.#deps
     const stable: Pending[] = []
-    for (const pending of this.#pending.values()) {
-      const nowMs = clock.monotonicMs()
-      if (pending.nextLookMs > nowMs) continue
+    const nowMs = clock.monotonicMs()
+    const due = [...this.#pending.values()].filter(({ nextLookMs }) => nextLookMs <= nowMs)
+    const half = Math.floor(mostAtOnce / 2)
+    const some = due.length > mostAtOnce ? [...due.slice(0, half), ...due.slice(-half)] : due
+    for (const pending of some) {
       // Whatever comes of this look.
       pending.nextLookMs = nowMs + lookAgainMs
       await this.#apart(pending.path, async () => {
@@ -195,12 +206,11 @@ export class SegmentFinder {
         if (!info?.isFile()) return this.#forget(pending)
         const { size: bytes, mtimeMs, ino: inode } = info
         if (bytes !== pending.bytes || mtimeMs !== pending.mtimeMs || inode !== pending.inode)
-          Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: nowMs })
+          Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: clock.monotonicMs() })
         const stableFromMs = pending.unchangedSinceMs + this.#quietMs(pending.inOpen)
         if (stableFromMs <= nowMs) stable.push(pending)
         else pending.nextLookMs = stableFromMs
       })
-      if (stable.length >= mostAtOnce) break
     }
     return stable
   }
@@ -250,12 +260,11 @@ export class SegmentFinder {
     const { recordings } = this.#deps.folders
     const { ino: inode } = await lstat(recordings)
     if (this.#watched?.inode === inode) return
-    await this.#watched?.watcher.close()
+    await this.#unwatch()
     const watcher = watch(recordings, {
       depth: 0,
       ignoreInitial: true,
-      // chokidar watches each file for itself; what is known already needs no watch: a backlog of
-      // 10,000 files would cost 70 MB, and the kernel's limit of watches.
+      // chokidar watches each file for itself; what is known already needs no watch.
       ignored: (path) => path !== recordings && (!path.endsWith('.mp4') || this.#isKnown(path)),
     })
     watcher.on('add', (path) => this.hint(path))
@@ -266,6 +275,11 @@ export class SegmentFinder {
       this.#deps.problems.report('watch', reason, { reason }, sentence)
     })
     this.#watched = { inode, watcher }
+  }
+
+  async #unwatch(): Promise<void> {
+    await this.#watched?.watcher.close()
+    this.#watched = undefined
   }
 }
 

@@ -70,9 +70,10 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   const key = objectKey(deps.prefix, file, mtimeMs)
   // As it is first: a crash may have left it uploaded in just this state.
   let asItIs: Promise<Fingerprint> | undefined
-  const contentAsItIs = async (): Promise<Fingerprint> => (asItIs ??= fingerprint(path, signal))
-  const question = { key, path, claims: deps.claims, refused: false }
   const { store, claims } = deps
+  const read = async (): Promise<Fingerprint> => fingerprint(path, store.proof, signal)
+  const contentAsItIs = async (): Promise<Fingerprint> => (asItIs ??= read())
+  const question = { key, path, claims, refused: false }
   // Where the store itself guards what it has, what nobody can have uploaded needs no look.
   let place: Place | undefined
   if (isNew && store.refusesOverwrite) place = claims.claimUntried(key, path)
@@ -85,7 +86,7 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
   const { asItIs: reason } = finalized
   if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
-  const content = await fingerprint(path, signal)
+  const content = await read()
   // Its own remux keeps the mtime to the millisecond.
   if (Math.abs(content.mtimeMs - mtimeMs) >= 1) return { why: 'changed' }
   if (place.key !== key) {

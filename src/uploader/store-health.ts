@@ -79,6 +79,7 @@ export class StoreHealth {
       endpoint: store.endpoint,
       bucket: store.bucket,
       refusesOverwrite: store.refusesOverwrite,
+      proof: store.proof,
       now: () => store.now(),
       check: async (key, signal) => noting('read', store.check(key, signal)),
       head: async (key, signal) => {

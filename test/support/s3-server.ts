@@ -144,7 +144,12 @@ export class S3Server {
       if (!(error instanceof S3Fault)) return void response.destroy()
       message.resume()
       const xml = `<?xml version="1.0"?><Error><Code>${error.code}</Code><Message>${error.code} (test)</Message></Error>`
-      response.writeHead(error.status, { 'content-type': 'application/xml' })
+      // Without a length Node.js would close the connection behind a HEAD.
+      const length = Buffer.byteLength(xml)
+      response.writeHead(error.status, {
+        'content-type': 'application/xml',
+        'content-length': length,
+      })
       response.end(method === 'HEAD' ? undefined : xml)
     }
   }
@@ -256,7 +261,7 @@ export class S3Server {
     this.#checkCondition(request)
     const listed = [...xml.matchAll(/<Part>.*?<\/Part>/gs)].map(([part]) => ({
       number: Number(/<PartNumber>(\d+)</.exec(part)?.[1]),
-      etag: /<ETag>(?:"|&quot;)?([0-9a-f]+)/.exec(part)?.[1],
+      etag: /<ETag>(?:"|&quot;|&#34;)?([0-9a-f]+)/.exec(part)?.[1],
     }))
     const parts = listed.map(({ number, etag }, index) => {
       if (number <= (listed[index - 1]?.number ?? 0)) throw new S3Fault('InvalidPartOrder', 400)

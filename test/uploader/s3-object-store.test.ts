@@ -37,7 +37,7 @@ async function upload(t: TestContext, bytes = 1000): Promise<ObjectUpload> {
 async function makeSmall(folder: string, bytes: number) {
   const path = join(folder, 'file.mp4')
   await writeFile(path, Buffer.alloc(bytes, 'x'))
-  return { path, content: await fingerprint(path, never) }
+  return { path, content: await fingerprint(path, 'etag', never) }
 }
 
 async function makeLarge() {
@@ -45,7 +45,7 @@ async function makeLarge() {
   largeFolder = folder
   const path = join(folder, 'file.mp4')
   await padded(path, large)
-  return { path, content: await fingerprint(path, never) }
+  return { path, content: await fingerprint(path, 'etag', never) }
 }
 
 async function problem(tried: Promise<unknown>): Promise<StoreError> {
@@ -163,7 +163,7 @@ test('a part that fails once is sent again; how far all is can be followed', asy
     sent,
   )
   const object = (await store.head(key, never)) ?? assert.fail()
-  assert.match(object.etag, /-5$/)
+  assert.match(object.etag, /-9$/)
   assert.equal(compareContent(object, goods.content), 'equal')
 })
 
