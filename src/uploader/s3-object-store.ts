@@ -159,7 +159,8 @@ export class S3ObjectStore implements ObjectStore {
       ...this.#headers(upload),
       Body: body,
       ContentLength: bytes,
-      ...(md5 === undefined ? { ChecksumCRC32: base64(crc) } : { ContentMD5: base64(md5) }),
+      ...(this.proof === 'crc32' ? { ChecksumCRC32: base64(crc) } : {}),
+      ...(this.proof === 'etag' && md5 !== undefined ? { ContentMD5: base64(md5) } : {}),
       ...this.#condition(upload, this.#conditional),
     })
     await this.#client.send(command, { abortSignal: signal })

@@ -68,10 +68,10 @@ describe('the uploader with much to do', { concurrency: true }, () => {
       const clip = await readFile(await tiny())
       const backlog = names(10_000)
       for (const name of backlog) await writeFile(join(folder, 'recordings', name), clip)
-      const daemon = await uploader(t, server, folder, { UPLOAD_CONCURRENCY: 4 })
-      const drained = 500
-      let delayMs = 0
-      for (let fresh = 0, next = 100; shippedOf(daemon).length < drained;) {
+      const daemon = await uploader(t, server, folder)
+      const drained = 2000
+      let [delayMs, fresh] = [0, 0]
+      for (let next = 100; shippedOf(daemon).length < drained;) {
         await daemon.line(/moved to uploaded/, { from: daemon.lines.length, withinMs: 60_000 })
         if (shippedOf(daemon).length < next || fresh === 3) continue
         // The camera goes on meanwhile.
@@ -81,7 +81,7 @@ describe('the uploader with much to do', { concurrency: true }, () => {
         await daemon.line(new RegExp(`${name}: moved to`), { withinMs: 60_000 })
         delayMs = Math.max(delayMs, performance.now() - startedMs)
         fresh += 1
-        next += 150
+        next += 500
       }
       const peak = await peakBytes(daemon)
       assert.equal(await daemon.stop(), 0)
@@ -94,7 +94,7 @@ describe('the uploader with much to do', { concurrency: true }, () => {
       const left = (await readdir(join(folder, 'recordings'))).filter((file) =>
         file.endsWith('.mp4'),
       )
-      assert.equal(left.length + shipped.length, backlog.length + 3)
+      assert.equal(left.length + shipped.length, backlog.length + fresh)
       assert.equal(server.objects.size, shipped.length)
     },
   )
@@ -117,8 +117,9 @@ function assertOldestFirst(shipped: string[], backlog: string[]): void {
   const firstMissing = backlog.findIndex((_, place) => !known.has(place))
   assert.ok(firstMissing > shipped.length / 2, `${firstMissing} of ${shipped.length}`)
   const oldest = places.filter((place) => place < firstMissing)
-  const disorder = Math.max(...oldest.map((place, index) => Math.abs(place - index)))
-  assert.ok(disorder <= 10, String(disorder))
+  // What the one slot took early moves the others back by one each.
+  const latest = Math.max(...oldest.map((place, index) => index - place))
+  assert.ok(latest <= 50, String(latest))
 }
 
 function rateOf({ lines }: RunningDaemon): string {
