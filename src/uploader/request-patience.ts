@@ -78,7 +78,7 @@ class Attempt {
   watch(body: unknown): unknown {
     const long = Buffer.isBuffer(body) && body.length > (this.#limit ? 0 : sliceBytes)
     if (!long && !(body instanceof Readable)) return body
-    const source = body instanceof Readable ? body : slices(body)
+    const source = body instanceof Readable ? body : [body]
     const watched = Readable.from(this.#noticing(source), { objectMode: false })
     watched.on('error', (error) => this.#fail(error))
     return watched
@@ -115,27 +115,24 @@ class Attempt {
 
   async *#noticing(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator {
     let bytes = 0
-    for await (const piece of source) {
-      bytes += (piece as Buffer).length
-      if (this.#limit) yield* this.#inTurn(piece as Buffer, this.#limit)
-      else {
-        this.#timer.refresh()
-        yield piece
+    for await (const piece of source)
+      for (const slice of slices(piece as Buffer)) {
+        if (this.#limit) await this.#waitFor(slice.length, this.#limit)
+        else this.#timer.refresh()
+        bytes += slice.length
+        yield slice
       }
-    }
     // The kernel has taken it all, and may still be sending for a while on a slow line.
     const unsentMs = (Math.min(bytes, sendBufferBytes) / slowBytesPerSecond) * 1000
     clearTimeout(this.#timer)
     if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs + unsentMs)
   }
 
-  async *#inTurn(piece: Buffer, limit: UpstreamLimit): AsyncGenerator {
-    for (const slice of slices(piece)) {
-      clearTimeout(this.#timer)
-      await limit.take(slice.length, this.signal)
-      if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs)
-      yield slice
-    }
+  /** Waiting for its turn is no quiet. */
+  async #waitFor(bytes: number, limit: UpstreamLimit): Promise<void> {
+    clearTimeout(this.#timer)
+    await limit.take(bytes, this.signal)
+    if (!this.#ended) this.#timer = this.#failAfter(this.#quietMs)
   }
 
   async *#receiving(body: Readable): AsyncGenerator {

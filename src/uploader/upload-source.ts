@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { readExactly } from './fingerprint.ts'
 import { isMultipart, type ObjectUpload } from './object-store.ts'
 
-/** Fewer reads cost less; a line of 128 kB/s takes four seconds for one. */
+/** Fewer reads cost less. */
 const pieceBytes = 512 * 1024
 /** Most segments fit; buffers for them are kept, for new ones keep the garbage collector busy. */
 const largestBufferBytes = 16 * 1024 * 1024
