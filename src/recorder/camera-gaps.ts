@@ -16,8 +16,8 @@ export interface Footage {
 
 const recorderDown = 'recorder down'
 const retryMs = 10_000
-/** By how much a second of a camera may be longer than one of ours. */
-const slowestClock = 1.5
+/** Of the time that went by, a camera's time stamps may cover so little, at night for example. */
+const slowestRate = 0.1
 
 /** Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/`. */
 export class CameraGaps {
@@ -74,15 +74,16 @@ export class CameraGaps {
   }
 
   /**
-   * Until now, unless it is less than the time that went by: what FFmpeg still had, and writes at
-   * its end, after a camera has long fallen silent, is of then.
+   * Until now, unless it is much less than the time that went by: what FFmpeg still had, and writes
+   * at its end, after a camera has long fallen silent, is of then.
    */
   #writtenUntil(totalMs: number, goesOn: boolean): number {
     const nowMs = this.#clock.monotonicMs()
-    const advancedMs = totalMs > this.#totalMs ? totalMs - this.#totalMs : totalMs
+    const advancedMs = totalMs >= this.#totalMs ? totalMs - this.#totalMs : totalMs
     this.#totalMs = totalMs
     if (!goesOn || !this.#until || 'wallMs' in this.#until) return nowMs
-    return Math.min(nowMs, this.#until.monotonicMs + advancedMs * slowestClock)
+    const { monotonicMs: untilMs } = this.#until
+    return advancedMs < (nowMs - untilMs) * slowestRate ? untilMs + advancedMs : nowMs
   }
 
   /** As the wall clock of now has it: one that was set in a gap makes the gap no longer. */

@@ -38,11 +38,6 @@ export class KeyClaims {
     return owner === undefined || owner === path
   }
 
-  /** A key that this file was never sent to, as a place; undefined if it was, or another has it. */
-  claimUntried(key: string, path: string): Place | undefined {
-    return !this.#begun.has(path) && this.take(key, path) ? { is: 'free', key } : undefined
-  }
-
   drop(key: string, path: string): void {
     if (this.#owners.get(key) === path) this.#owners.delete(key)
   }

@@ -116,7 +116,7 @@ class Attempt {
   async *#noticing(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator {
     let bytes = 0
     for await (const piece of source)
-      for (const slice of slices(piece as Buffer)) {
+      for (const slice of slices(piece as Buffer, this.#limit?.turnBytes)) {
         if (this.#limit) await this.#waitFor(slice.length, this.#limit)
         else this.#timer.refresh()
         bytes += slice.length
@@ -150,6 +150,6 @@ class Attempt {
   }
 }
 
-function* slices(body: Buffer): Generator<Buffer> {
-  for (let at = 0; at < body.length; at += sliceBytes) yield body.subarray(at, at + sliceBytes)
+function* slices(body: Buffer, bytes = sliceBytes): Generator<Buffer> {
+  for (let at = 0; at < body.length; at += bytes) yield body.subarray(at, at + bytes)
 }

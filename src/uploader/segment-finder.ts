@@ -32,7 +32,6 @@ export interface FinderDeps {
 interface Pending {
   path: string
   inOpen: boolean
-  isNew: boolean
   bytes: number
   mtimeMs: number
   inode: number
@@ -44,6 +43,8 @@ interface Pending {
 
 /** How soon a file is looked at again that somebody still has open. */
 const lookAgainMs = 1000
+/** Or for changes, of one that must be quiet for long: its quiet counts from the look that saw the last. */
+const changesEveryMs = 5000
 /** Enough for one call of lsof; of a long backlog the first need not wait for the last. */
 const mostAtOnce = 256
 /** With more files than that, chokidar, which looks at all when one comes or goes, costs too much. */
@@ -58,8 +59,6 @@ const rescanBusyMs = 2000
 export class SegmentFinder {
   readonly #deps: FinderDeps
   readonly #pending = new Map<string, Pending>()
-  /** Whether what lay there at the start is known by now. */
-  #begun = false
   readonly #saidIgnored = new Set<string>()
   /** Those that could not be looked at, or moved. */
   readonly #troubled = new Set<string>()
@@ -120,7 +119,6 @@ export class SegmentFinder {
     const starts = new Map(found.map((path) => [path, startByName(path)]))
     found.sort((a, b) => (starts.get(a) ?? 0) - (starts.get(b) ?? 0))
     for (const path of found) await this.#track(path)
-    this.#begun = true
     if (there.size > mostWatched) await this.#unwatch()
     else await this.#watch()
     return there.size
@@ -164,9 +162,9 @@ export class SegmentFinder {
     const inOpen = join(path, '..') === folders.open
     const nowMs = clock.monotonicMs()
     this.#pending.set(path, {
-      ...{ path, inOpen, isNew: this.#begun },
+      ...{ path, inOpen },
       ...{ bytes: info.size, mtimeMs: info.mtimeMs, inode: info.ino, unchangedSinceMs: nowMs },
-      nextLookMs: nowMs + this.#quietMs(inOpen),
+      nextLookMs: nowMs + Math.min(this.#quietMs(inOpen), changesEveryMs),
     })
   }
 
@@ -187,6 +185,8 @@ export class SegmentFinder {
       const facts = { stableMs, hasWriter: hasWriter(pending), inOpen: pending.inOpen }
       if (isFinished(facts, stableAfterMs))
         await this.#apart(pending.path, async () => this.#deliver(pending))
+      // lsof may have taken long.
+      pending.nextLookMs = clock.monotonicMs() + lookAgainMs
     }
   }
 
@@ -209,7 +209,7 @@ export class SegmentFinder {
           Object.assign(pending, { bytes, mtimeMs, inode, unchangedSinceMs: clock.monotonicMs() })
         const stableFromMs = pending.unchangedSinceMs + this.#quietMs(pending.inOpen)
         if (stableFromMs <= nowMs) stable.push(pending)
-        else pending.nextLookMs = stableFromMs
+        else pending.nextLookMs = Math.min(stableFromMs, nowMs + changesEveryMs)
       })
     }
     return stable
@@ -242,8 +242,8 @@ export class SegmentFinder {
       : pending.path
     this.#forget(pending)
     if (path === undefined) return
-    const { bytes, mtimeMs, isNew } = pending
-    queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0), isNew })
+    const { bytes, mtimeMs } = pending
+    queue.offer({ path, bytes, startMs: startMs({ file: basename(path), mtimeMs }, 0) })
   }
 
   #forget({ path }: Pending): void {

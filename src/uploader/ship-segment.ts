@@ -9,8 +9,7 @@ import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
-import { findPlace, type Place } from './object-place.ts'
-import type { Segment } from './upload-queue.ts'
+import { findPlace } from './object-place.ts'
 import { uploadContent, type UploadDeps } from './upload-content.ts'
 
 export interface ShipDeps extends UploadDeps {
@@ -35,15 +34,14 @@ export type ShipEnd =
  */
 export async function shipSegment(
   deps: ShipDeps,
-  { path, isNew }: Pick<Segment, 'path' | 'isNew'>,
+  path: string,
   onSent: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<ShipEnd> {
   try {
     const info = await lstat(path)
     if (!info.isFile()) return { why: 'gone' }
-    const shipment = { path, isNew, mtimeMs: info.mtimeMs, onSent }
-    if (info.size > 0) return await shipFile(deps, shipment, signal)
+    if (info.size > 0) return await shipFile(deps, { path, mtimeMs: info.mtimeMs, onSent }, signal)
     return await setAside(deps, { path, before: info, end: { is: 'header-only' } })
   } catch (error) {
     if (error instanceof SourceChanged) return { why: 'changed' }
@@ -59,25 +57,22 @@ type Unplayable = Exclude<Finalized, { is: 'playable' }>
 
 interface Shipment {
   path: string
-  isNew: boolean
   mtimeMs: number
   onSent: (bytes: number) => void
 }
 
 async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal): Promise<ShipEnd> {
-  const { path, isNew, mtimeMs, onSent } = shipment
+  const { path, mtimeMs, onSent } = shipment
   const file = basename(path)
   const key = objectKey(deps.prefix, file, mtimeMs)
   // As it is first: a crash may have left it uploaded in just this state.
   let asItIs: Promise<Fingerprint> | undefined
   const { store, claims } = deps
-  const read = async (): Promise<Fingerprint> => fingerprint(path, store.proof, signal)
-  const contentAsItIs = async (): Promise<Fingerprint> => (asItIs ??= read())
+  // Whoever has stored it: not all keep a CRC32.
+  const contentAsItIs = async (): Promise<Fingerprint> =>
+    (asItIs ??= fingerprint(path, 'etag', signal))
   const question = { key, path, claims, refused: false }
-  // Where the store itself guards what it has, what nobody can have uploaded needs no look.
-  let place: Place | undefined
-  if (isNew && store.refusesOverwrite) place = claims.claimUntried(key, path)
-  place ??= await findPlace(store, { ...question, content: contentAsItIs }, signal)
+  let place = await findPlace(store, { ...question, content: contentAsItIs }, signal)
   if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
 
   await finishMove(deps.folders, path)
@@ -86,7 +81,7 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
   const { asItIs: reason } = finalized
   if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
-  const content = await read()
+  const content = await fingerprint(path, store.proof, signal)
   // Its own remux keeps the mtime to the millisecond.
   if (Math.abs(content.mtimeMs - mtimeMs) >= 1) return { why: 'changed' }
   if (place.key !== key) {

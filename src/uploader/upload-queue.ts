@@ -17,12 +17,10 @@ export interface Segment {
   bytes: number
   /** Of its footage; decides whose turn it is. */
   startMs: number
-  /** Whether it came while this process ran: no other can have uploaded it. */
-  isNew: boolean
 }
 
 export interface QueueDeps {
-  ship: (segment: Segment, onSent: (bytes: number) => void, signal: AbortSignal) => Promise<ShipEnd>
+  ship: (path: string, onSent: (bytes: number) => void, signal: AbortSignal) => Promise<ShipEnd>
   /** Told of everything that has left the queue. */
   onEnd: (path: string, end: ShipEnd, seconds: number) => void
   health: StoreHealth
@@ -157,7 +155,7 @@ export class UploadQueue {
     this.#waiting.delete(path)
     this.#inFlight.set(path, progress)
     try {
-      const end = await ship(segment, (sent) => (progress.sentBytes = sent), signal)
+      const end = await ship(path, (sent) => (progress.sentBytes = sent), signal)
       this.#inFlight.delete(path)
       problems.over(path)
       if (this.#machine.succeeded()) problems.over('machine')

@@ -16,6 +16,7 @@ export class UploadSource {
   readonly #file: FileHandle
   readonly #upload: ObjectUpload
   #buffer: Buffer | undefined
+  #read = 0
 
   constructor(file: FileHandle, upload: ObjectUpload) {
     this.#file = file
@@ -26,9 +27,8 @@ export class UploadSource {
     const { content, onSent } = this.#upload
     const inParts = isMultipart(content.bytes)
     if (content.bytes <= largestBufferBytes) this.#buffer = takeBuffer(content.bytes)
-    let read = 0
     const next = (bytes: number): Buffer =>
-      this.#buffer?.subarray(read) ?? Buffer.allocUnsafe(bytes)
+      this.#buffer?.subarray(this.#read) ?? Buffer.allocUnsafe(bytes)
     const pieces = readExactly(this.#file, content.bytes, pieceBytes, (bytes) =>
       next(bytes).subarray(0, bytes),
     )
@@ -39,16 +39,17 @@ export class UploadSource {
         throw error
       })
       if (piece.done) return
-      read += piece.value.length
+      this.#read += piece.value.length
       yield piece.value
       // Parts are read long before they are sent.
-      if (!inParts) onSent(read)
+      if (!inParts) onSent(this.#read)
     }
   }
 
   /** Once all was sent: what of an upload that failed may still be on its way is not used again. */
   sent(): void {
-    if (this.#buffer) spare.push(this.#buffer)
+    // A store may answer before it has read everything.
+    if (this.#buffer && this.#read === this.#upload.content.bytes) spare.push(this.#buffer)
     if (spare.length > mostSpare) spare.shift()
     this.#buffer = undefined
   }

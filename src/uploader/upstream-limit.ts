@@ -5,6 +5,8 @@ const creditMs = 200
 
 /** How fast everything together may be sent, so that a site's line stays usable for others. */
 export class UpstreamLimit {
+  /** What one upload may send at a time: a quarter of a second of it all, for the others wait. */
+  readonly turnBytes: number
   readonly #bytesPerMs: number
   readonly #clock: Clock
   #freeAtMs = -Infinity
@@ -12,6 +14,7 @@ export class UpstreamLimit {
   /** A million bits a second, of what is sent as content; headers come on top, 1% or so. */
   constructor(megabitsPerSecond: number, clock: Clock) {
     this.#bytesPerMs = (megabitsPerSecond * 1e6) / 8 / 1000
+    this.turnBytes = Math.round(Math.min(64 * 1024, Math.max(1024, this.#bytesPerMs * 250)))
     this.#clock = clock
   }
 

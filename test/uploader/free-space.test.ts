@@ -89,7 +89,7 @@ async function bench(t: TestContext): Promise<Bench> {
       const path = join(folders.recordings, hour(hourOfDay))
       await solid(path, 4 * megabyte)
       const startMs = new Date(2025, 0, 25, hourOfDay).getTime()
-      waiting.push({ path, bytes: 4 * megabyte, startMs, isNew: false })
+      waiting.push({ path, bytes: 4 * megabyte, startMs })
       return path
     },
   }

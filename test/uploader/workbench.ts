@@ -152,8 +152,7 @@ export async function openWorkbench(
       await utimes(path, recordedMs / 1000, recordedMs / 1000)
       return path
     },
-    ship: async (path, signal = never) =>
-      shipSegment(deps, { path, isNew: false }, () => {}, signal),
+    ship: async (path, signal = never) => shipSegment(deps, path, () => {}, signal),
     ledgerText: async (day) => readFile(join(folders.ledger, `${day}.ndjson`), 'utf8'),
   }
 }
