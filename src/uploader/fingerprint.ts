@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { ignoreMissing } from '../segments/folders.ts'
-import { isMultipart, partBytes } from './object-store.ts'
+import { partRanges, type ByteRange } from './object-store.ts'
+import { giveReadBuffer, takeReadBuffer } from './read-buffers.ts'
 
 /** The content of a file, and the marks by which a change of it shows. */
 export interface Fingerprint {
@@ -12,6 +13,8 @@ export interface Fingerprint {
   bytes: number
   /** Of the whole file, 8 hexadecimal digits. */
   crc32: string
+  /** Of each part, where a file goes up in parts and the store keeps the CRC32. */
+  partCrc32s?: string[]
   /**
    * The ETag that S3 gives it: its MD5, or the MD5 of its parts' MD5s and their number. Absent
    * where the store keeps the CRC32, which costs a fifth of it.
@@ -24,8 +27,6 @@ export type Proof = 'crc32' | 'etag'
 
 /** The file was written to, cut or replaced while it was read. */
 export class SourceChanged extends Error {}
-
-const readBytes = 1 << 20
 
 /** Reads a file once for all its checksums; throws SourceChanged if it doesn't hold still. */
 export async function fingerprint(
@@ -55,18 +56,18 @@ export async function isUnchanged(
 }
 
 /**
- * The first `bytes` bytes of a file in pieces; throws SourceChanged if there are fewer. `allocate`
- * may give the same buffer each time to whoever is done with a piece when the next is asked for.
+ * A range of a file in pieces; throws SourceChanged if the file ends before. `allocate` may give
+ * the same buffer each time to whoever is done with a piece when the next is asked for.
  */
 export async function* readExactly(
   file: FileHandle,
-  bytes: number,
-  pieceBytes: number,
-  allocate: (bytes: number) => Buffer = (size) => Buffer.allocUnsafe(size),
+  range: ByteRange,
+  allocate: () => Buffer,
 ): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes;) {
-    const piece = allocate(Math.min(pieceBytes, bytes - at))
-    const { bytesRead } = await file.read(piece, 0, piece.length, at)
+  const end = range.at + range.bytes
+  for (let { at } = range; at < end;) {
+    const piece = allocate()
+    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, end - at), at)
     if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
     at += bytesRead
     yield piece.subarray(0, bytesRead)
@@ -82,59 +83,34 @@ async function checksums(
   file: FileHandle,
   { bytes, proof }: { bytes: number; proof: Proof },
   signal: AbortSignal,
-): Promise<Pick<Fingerprint, 'crc32' | 'etag'>> {
-  const digest = proof === 'etag' ? digestOf(bytes) : undefined
-  let sum = 0
-  // New ones would keep the garbage collector busier than the sums the processor.
-  const buffer = Buffer.allocUnsafe(Math.min(readBytes, bytes))
-  const reuse = (size: number): Buffer => buffer.subarray(0, size)
-  for await (const piece of readExactly(file, bytes, readBytes, reuse)) {
-    signal.throwIfAborted()
-    sum = crc32(piece, sum)
-    digest?.update(piece)
-  }
-  return { crc32: crcText(sum), ...(digest ? { etag: digest.digest('hex') } : {}) }
-}
-
-function digestOf(bytes: number): Digest {
-  return isMultipart(bytes) ? new PartDigests(partBytes(bytes)) : createHash('md5')
-}
-
-interface Digest {
-  update(piece: Buffer): unknown
-  digest(encoding: 'hex'): string
-}
-
-/** Digests as the ETag of a multipart upload does. */
-class PartDigests implements Digest {
-  readonly #partBytes: number
-  readonly #digests: Buffer[] = []
-  #part = createHash('md5')
-  #filled = 0
-
-  constructor(size: number) {
-    this.#partBytes = size
-  }
-
-  update(piece: Buffer): void {
-    for (let at = 0; at < piece.length;) {
-      const slice = piece.subarray(at, at + this.#partBytes - this.#filled)
-      this.#part.update(slice)
-      this.#filled += slice.length
-      at += slice.length
-      if (this.#filled === this.#partBytes) this.#close()
+): Promise<Pick<Fingerprint, 'crc32' | 'partCrc32s' | 'etag'>> {
+  const parts = partRanges(bytes)
+  const digests: Buffer[] = []
+  const partCrc32s: string[] = []
+  let whole = 0
+  const buffer = takeReadBuffer()
+  for (const part of parts) {
+    const digest = createHash('md5')
+    let sum = 0
+    for await (const piece of readExactly(file, part, () => buffer)) {
+      signal.throwIfAborted()
+      whole = crc32(piece, whole)
+      if (proof === 'etag') digest.update(piece)
+      else if (parts.length > 1) sum = crc32(piece, sum)
     }
+    digests.push(digest.digest())
+    partCrc32s.push(crcText(sum))
   }
+  giveReadBuffer(buffer)
+  const sums = { crc32: crcText(whole) }
+  if (proof === 'etag') return { ...sums, etag: etagOf(digests) }
+  return parts.length > 1 ? { ...sums, partCrc32s } : sums
+}
 
-  digest(encoding: 'hex'): string {
-    if (this.#filled > 0) this.#close()
-    const digest = createHash('md5').update(Buffer.concat(this.#digests)).digest(encoding)
-    return `${digest}-${this.#digests.length}`
-  }
-
-  #close(): void {
-    this.#digests.push(this.#part.digest())
-    this.#part = createHash('md5')
-    this.#filled = 0
-  }
+/** As S3 makes it of the MD5s of an object's parts, or of its one. */
+function etagOf(digests: Buffer[]): string {
+  const [only] = digests
+  if (only && digests.length === 1) return only.toString('hex')
+  const digest = createHash('md5').update(Buffer.concat(digests))
+  return `${digest.digest('hex')}-${digests.length}`
 }

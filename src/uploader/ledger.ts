@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { localTime } from '../daemon/local-time.ts'
 import { hasCode, ignoreMissing } from '../segments/folders.ts'
 import { Journal } from '../segments/journal.ts'
@@ -28,7 +29,7 @@ export class Ledger {
   readonly #journal: Journal<LedgerLine>
   /** For lines on a full disk. */
   readonly reserve: DiskReserve
-  #read: { day: string; version: string; lines: Map<string, LedgerLine[]> } | undefined
+  #read: Read | undefined
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
@@ -54,12 +55,35 @@ export class Ledger {
   async linesOf(file: string, day: string): Promise<LedgerLine[]> {
     const path = this.#journal.path(day)
     const info = await stat(path).catch(ignoreMissing)
-    const version = `${info?.size} ${info?.mtimeMs}`
-    if (this.#read?.day !== day || this.#read.version !== version) {
-      const text = info ? await readFile(path, 'utf8') : ''
-      this.#read = { day, version, lines: parseLedger(text) }
-    }
-    return this.#read.lines.get(file) ?? []
+    const isSame = this.#read?.day === day && this.#read.inode === info?.ino
+    if (!this.#read || !isSame || (info?.size ?? 0) < this.#read.bytes)
+      this.#read = { day, inode: info?.ino, bytes: 0, lines: new Map() }
+    const read = this.#read
+    if (info && info.size > read.bytes) await readOn(path, read)
+    return read.lines.get(file) ?? []
+  }
+}
+
+/** The lines of a day, as far as they have been read: nothing is ever added but at the end. */
+interface Read {
+  day: string
+  inode: number | undefined
+  bytes: number
+  lines: Map<string, LedgerLine[]>
+}
+
+async function readOn(path: string, read: Read): Promise<void> {
+  const start = read.bytes
+  const pieces: Buffer[] = []
+  for await (const piece of createReadStream(path, { start })) pieces.push(piece as Buffer)
+  // Somebody else may have read it meanwhile.
+  if (read.bytes !== start) return
+  const content = Buffer.concat(pieces)
+  const whole = content.subarray(0, content.lastIndexOf('\n') + 1)
+  read.bytes += whole.length
+  for (const json of whole.toString().split('\n')) {
+    const line = parseLine(json)
+    if (line) read.lines.set(line.file, [...(read.lines.get(line.file) ?? []), line])
   }
 }
 
@@ -73,16 +97,6 @@ export function segmentDay(file: string, mtimeMs: number): string {
 /** A name without the `_2` that a move gives it where its own is taken. */
 export function unsuffixed(file: string): string {
   return file.replace(/_\d{1,5}(\.[^.]*)$/, '$1')
-}
-
-function parseLedger(text: string): Map<string, LedgerLine[]> {
-  const lines = new Map<string, LedgerLine[]>()
-  for (const json of text.split('\n')) {
-    const line = parseLine(json)
-    if (!line) continue
-    lines.set(line.file, [...(lines.get(line.file) ?? []), line])
-  }
-  return lines
 }
 
 function parseLine(json: string): LedgerLine | undefined {

@@ -82,9 +82,16 @@ export interface ObjectStore {
   readCrc32(key: string, signal: AbortSignal): Promise<string>
 }
 
+/** Bytes of a file from some place on. */
+export interface ByteRange {
+  at: number
+  bytes: number
+}
+
 const mebibyte = 1024 * 1024
 const multipartFromBytes = 64 * mebibyte
-const smallestPartBytes = 8 * mebibyte
+/** Fewer requests cost less; one that fails is sent again. */
+const smallestPartBytes = 16 * mebibyte
 /** S3's own limit. */
 const mostParts = 10_000
 
@@ -96,4 +103,14 @@ export function isMultipart(bytes: number): boolean {
 /** How large its parts are, the last one excepted. */
 export function partBytes(bytes: number): number {
   return Math.max(smallestPartBytes, Math.ceil(bytes / mostParts / mebibyte) * mebibyte)
+}
+
+/** The parts in which a file of this size is uploaded; one, if it goes as a whole. */
+export function partRanges(bytes: number): ByteRange[] {
+  if (!isMultipart(bytes)) return [{ at: 0, bytes }]
+  const most = partBytes(bytes)
+  return Array.from({ length: Math.ceil(bytes / most) }, (_, index) => ({
+    at: index * most,
+    bytes: Math.min(most, bytes - index * most),
+  }))
 }

@@ -3,9 +3,9 @@ import { SourceChanged } from './fingerprint.ts'
 import { presentationOf, type FragmentedMp4 } from './fragmented-mp4.ts'
 import { makeBox, words } from './mp4-boxes.ts'
 import type { ContentPart, Track } from './movie-fragments.ts'
+import { giveReadBuffer, takeReadBuffer } from './read-buffers.ts'
 import { WordList, type SampleTables } from './sample-tables.ts'
 
-const pieceBytes = 1 << 20
 /** Beyond it, places and lengths take 64 bits; what is left of 4 GB holds any index. */
 const most32BitBytes = 2 ** 32 - 2 ** 28
 /** What FFmpeg gives a movie's times in. */
@@ -58,11 +58,11 @@ async function* contentOf(
 ): AsyncGenerator<Buffer> {
   const last = parts.at(-1)
   const end = last ? last.at + last.bytes : 0
-  const buffer = Buffer.allocUnsafe(pieceBytes)
+  const buffer = takeReadBuffer()
   let next = 0
   for (let at = 0; at < end;) {
     signal.throwIfAborted()
-    const { bytesRead } = await source.read(buffer, 0, Math.min(pieceBytes, end - at), at)
+    const { bytesRead } = await source.read(buffer, 0, Math.min(buffer.length, end - at), at)
     if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
     const piece = buffer.subarray(0, bytesRead)
     let kept = 0
@@ -76,6 +76,7 @@ async function* contentOf(
     at += piece.length
     yield piece.subarray(0, kept)
   }
+  giveReadBuffer(buffer)
 }
 
 function makeMoov(

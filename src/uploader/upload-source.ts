@@ -1,37 +1,62 @@
 import type { FileHandle } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { readExactly } from './fingerprint.ts'
-import { isMultipart, type ObjectUpload } from './object-store.ts'
+import type { ByteRange } from './object-store.ts'
+import { giveReadBuffer, readBufferBytes, takeReadBuffer } from './read-buffers.ts'
 
-/** Fewer reads cost less. */
-const pieceBytes = 512 * 1024
-/** Most segments fit; buffers for them are kept, for new ones keep the garbage collector busy. */
-const largestBufferBytes = 16 * 1024 * 1024
-const mostSpare = 4
-const spare: Buffer[] = []
+/**
+ * How many pieces are read before the first is used again. A request holds two at most that are
+ * not sent yet: a stream stops where 64 kB wait, and the pipe where the socket has not sent what
+ * it has.
+ */
+const piecesInUse = 4
+const pieceBytes = readBufferBytes / piecesInUse
 
-/** The content of an upload, read to just its size. */
-export class UploadSource {
+/** The file could not be read; `cause` says why. */
+export class SourceFailure extends Error {}
+
+/** Sends a range of a file as the body of one request. */
+export async function sendRange<Answer>(
+  file: FileHandle,
+  range: ByteRange,
+  send: (body: Readable) => Promise<Answer>,
+  onRead: (bytes: number) => void = () => {},
+): Promise<Answer> {
+  const source = new UploadSource(file, range, onRead)
+  try {
+    const answer = await send(source.body)
+    source.sent()
+    return answer
+  } catch (error) {
+    throw source.failure ? new SourceFailure('', { cause: source.failure }) : error
+  } finally {
+    source.body.destroy()
+  }
+}
+
+class UploadSource {
+  readonly body: Readable
   /** Why it couldn't be read, if so. */
   failure: Error | undefined
-  readonly #file: FileHandle
-  readonly #upload: ObjectUpload
-  #buffer: Buffer | undefined
-  #read = 0
+  readonly #buffer = takeReadBuffer()
 
-  constructor(file: FileHandle, upload: ObjectUpload) {
-    this.#file = file
-    this.#upload = upload
+  constructor(file: FileHandle, range: ByteRange, onRead: (bytes: number) => void) {
+    this.body = Readable.from(this.#pieces(file, range, onRead), { objectMode: false })
+    // Without a listener a failing read would end the process.
+    this.body.on('error', () => {})
   }
 
-  async *pieces(): AsyncGenerator<Buffer> {
-    const { content, onSent } = this.#upload
-    const inParts = isMultipart(content.bytes)
-    if (content.bytes <= largestBufferBytes) this.#buffer = takeBuffer(content.bytes)
-    const next = (bytes: number): Buffer =>
-      this.#buffer?.subarray(this.#read) ?? Buffer.allocUnsafe(bytes)
-    const pieces = readExactly(this.#file, content.bytes, pieceBytes, (bytes) =>
-      next(bytes).subarray(0, bytes),
-    )
+  async *#pieces(
+    file: FileHandle,
+    range: ByteRange,
+    onRead: (bytes: number) => void,
+  ): AsyncGenerator<Buffer> {
+    let [slot, read] = [0, 0]
+    const next = (): Buffer => {
+      slot = (slot + 1) % piecesInUse
+      return this.#buffer.subarray(slot * pieceBytes, (slot + 1) * pieceBytes)
+    }
+    const pieces = readExactly(file, range, next)
     for (;;) {
       // Not around the yield: there a consumer that has had enough throws errors of its own.
       const piece = await pieces.next().catch((error: unknown) => {
@@ -39,24 +64,14 @@ export class UploadSource {
         throw error
       })
       if (piece.done) return
-      this.#read += piece.value.length
+      read += piece.value.length
       yield piece.value
-      // Parts are read long before they are sent.
-      if (!inParts) onSent(this.#read)
+      onRead(read)
     }
   }
 
-  /** Once all was sent: what of an upload that failed may still be on its way is not used again. */
+  /** Once all was sent: what of a request that failed may still be on its way is not used again. */
   sent(): void {
-    // A store may answer before it has read everything.
-    if (this.#buffer && this.#read === this.#upload.content.bytes) spare.push(this.#buffer)
-    if (spare.length > mostSpare) spare.shift()
-    this.#buffer = undefined
+    if (this.body.readableEnded) giveReadBuffer(this.#buffer)
   }
-}
-
-function takeBuffer(bytes: number): Buffer {
-  const fitting = spare.findIndex(({ length }) => length >= bytes)
-  const [buffer] = fitting < 0 ? [] : spare.splice(fitting, 1)
-  return buffer ?? Buffer.allocUnsafe(Math.max(pieceBytes, 2 ** Math.ceil(Math.log2(bytes))))
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { Ledger, segmentDay, unsuffixed, type LedgerLine } from '../../src/uploader/ledger.ts'
@@ -31,6 +31,20 @@ test('a cut-off last line spoils neither itself nor the next', async (t) => {
   for (const name of ['a.mp4', 'b.mp4'])
     assert.deepEqual(await ledger.linesOf(name, day), [line(name)])
   assert.deepEqual(await ledger.linesOf('cut.mp4', day), [])
+})
+
+test('what is added between two looks is found, and what was cut off is not', async (t) => {
+  const folder = await temporaryFolder(t)
+  const [ledger, other] = [new Ledger(folder), new Ledger(folder)]
+  for (const name of ['a.mp4', 'b.mp4', 'c.mp4']) {
+    await other.append(line(name), day)
+    assert.deepEqual(await ledger.linesOf(name, day), [line(name)])
+  }
+  const path = join(folder, `${day}.ndjson`)
+  const [first = ''] = (await readFile(path, 'utf8')).split('\n')
+  await truncate(path, first.length + 1)
+  assert.deepEqual(await ledger.linesOf('a.mp4', day), [line('a.mp4')])
+  assert.deepEqual(await ledger.linesOf('c.mp4', day), [])
 })
 
 test('lines that are written at once do not mix', async (t) => {

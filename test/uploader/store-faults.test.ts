@@ -26,7 +26,7 @@ describe('the uploader and a store with faults', { concurrency: true }, () => {
     await store.assertAllOnce(names)
     const asked = store.proxy.exchanges.map(({ operation }) => operation)
     assert.equal(asked.filter((operation) => operation === 'PutObject').length, 1)
-    assert.equal(asked.filter((operation) => operation === 'UploadPart').length, 10)
+    assert.equal(asked.filter((operation) => operation === 'UploadPart').length, 6)
     assert.equal(store.count(daemon, /WARNING/), 1)
   })
 
