@@ -8,6 +8,8 @@ export interface OpenFile {
   descriptor: string
   path: string
   writable: boolean
+  /** 0 where there is no telling. */
+  bytes: number
   /** Device and inode, which name a file whatever links and odd letters lead to it. */
   id: string
 }
@@ -77,27 +79,30 @@ export const deletedMark = / \(deleted\)$/
  * and when it fails, but is silent only in the first case.
  */
 async function lsof(which: string[]): Promise<string | undefined> {
-  const command = ['lsof', '-nPw', '-F', 'panDi', ...which]
+  // Without O, half its time goes into a process that looks at files for it, since a mount may hang;
+  // here that ends it.
+  const command = ['lsof', '-OnPw', '-F', 'panDis', ...which]
   const { code, stdout, lines } = await runChild(command, { atMostMs: lsofAtMostMs })
   // That a file has gone meanwhile is no failure.
   const complaints = lines.filter((line) => !line.startsWith('lsof: status error on '))
   return code === 0 || (code === 1 && complaints.length === 0) ? stdout : undefined
 }
 
-/** Reads `lsof -F panDi`: a line `p` a process, then `f`, `a`, `D`, `i` and `n` a file. */
+/** Reads `lsof -F panDis`: a line `p` a process, then `f`, `a`, `D`, `s`, `i` and `n` a file. */
 export function parseLsof(lines: string): OpenFile[] {
   const files: OpenFile[] = []
   const fields: Record<string, string> = {}
   for (const line of lines.split('\n')) {
     const field = line.slice(0, 1)
     fields[field] = line.slice(1)
-    if (field === 'f') fields.D = fields.i = ''
+    if (field === 'f') fields.D = fields.i = fields.s = ''
     else if (field === 'n')
       files.push({
         pid: Number(fields.p),
         descriptor: fields.f ?? '',
         path: unescapeLsof(line.slice(1)),
         writable: fields.a === 'w' || fields.a === 'u',
+        bytes: Number(fields.s),
         id: fileId(Number(fields.D), fields.i ?? ''),
       })
   }
@@ -143,7 +148,8 @@ async function procFiles(pids: string[]): Promise<OpenFile[]> {
       const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '')
       const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(info)?.[1] ?? '0', 8)
       const id = fileId(stats.dev, stats.ino)
-      files.push({ pid: Number(pid), descriptor, path, writable: (flags & 0o3) !== 0, id })
+      const writable = (flags & 0o3) !== 0
+      files.push({ pid: Number(pid), descriptor, path, writable, bytes: stats.size, id })
     }
   }
   return files

@@ -48,13 +48,18 @@ export class CameraSegments {
 
   /** Puts what FFmpeg has written on the disk now and then: a power cut takes no more than 5 s. */
   async keepSynced(signal: AbortSignal): Promise<void> {
+    let named: string | undefined
     while (!signal.aborted) {
       await this.#clock.sleep(syncEveryMs, signal)
       const file = await this.#begun.at(-1)
       if (file === undefined) continue
-      await this.#folder.sync(file).catch((error: unknown) => {
+      try {
+        if (file !== named) await this.#folder.syncNames()
+        named = file
+        await this.#folder.sync(file)
+      } catch (error) {
         this.#log.debug({ camera: this.#camera, file, error }, 'segment not synced')
-      })
+      }
     }
   }
 

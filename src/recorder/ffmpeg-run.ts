@@ -137,20 +137,29 @@ export class FfmpegRun {
       closed += 1
       listener.segmentClosed(file, Number(end) - Number(start))
     })
-    let frames = 0
-    let footageUs = 0
-    createInterface({ input: progress }).on('line', (line) => {
-      frames = Number(/^frame=\s*(\d+)/.exec(line)?.[1] ?? frames)
-      footageUs = Number(/^out_time_us=(\d+)/.exec(line)?.[1] ?? footageUs)
+    let text = ''
+    progress.setEncoding('latin1').on('data', (piece: string) => {
+      text += piece
       // The last block, of an FFmpeg that ends, says `progress=end`.
-      if (line !== 'progress=continue' || frames <= this.frames) return
-      if (this.frames === 0) listener.recording()
-      this.#judgeTime(footageUs / 1000)
-      this.frames = frames
-      this.videoRoseMs = this.#clock.monotonicMs()
-      this.finishedSegment = closed > 0
-      listener.footage(footageUs / 1000)
+      const end = text.lastIndexOf('progress=continue\n')
+      if (end < 0) return
+      const block = text.slice(text.lastIndexOf('frame=', end), end)
+      text = text.slice(end + 1)
+      this.#readProgress(block, listener, closed > 0)
     })
+  }
+
+  #readProgress(block: string, listener: RunListener, finishedSegment: boolean): void {
+    const frames = Number(/^frame=\s*(\d+)/.exec(block)?.[1] ?? 0)
+    const footageUs = /^out_time_us=(\d+)/m.exec(block)?.[1]
+    const footageMs = footageUs === undefined ? this.#footageMs : Number(footageUs) / 1000
+    if (frames <= this.frames) return
+    if (this.frames === 0) listener.recording()
+    this.#judgeTime(footageMs)
+    this.frames = frames
+    this.videoRoseMs = this.#clock.monotonicMs()
+    this.finishedSegment = finishedSegment
+    listener.footage(footageMs)
   }
 
   /** Compares how far the footage has come, by the camera's time stamps, with the clock. */

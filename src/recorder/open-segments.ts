@@ -30,9 +30,13 @@ export class OpenSegments {
     return claimed
   }
 
+  /** Returns when the names of those that are there now are on the disk. */
+  async syncNames(): Promise<void> {
+    await syncFolder(this.#folders.open)
+  }
+
   /** Returns when what has been written to a claimed segment so far is on the disk. */
   async sync(claimed: string): Promise<void> {
-    await syncFolder(this.#folders.open)
     const file = await open(join(this.#folders.open, claimed), 'r+').catch(ignoreMissing)
     try {
       await file?.datasync()

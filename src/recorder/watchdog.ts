@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
@@ -14,7 +13,7 @@ import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
 import { stallVerdict } from './stall-verdict.ts'
 
-/** lsof costs 15 ms of CPU. */
+/** lsof costs 10 ms of CPU. */
 const lookEveryMs = 5000
 const judgeEveryMs = 1000
 /** So long after the connection video is there, unless the camera makes it wait. */
@@ -29,7 +28,7 @@ export interface CurrentFile {
 
 interface Watched {
   run: FfmpegRun
-  current?: { file: string; size: number; mtimeMs: number; growing: boolean }
+  current?: CurrentFile
   fileDeleted: boolean
   seenOpenMs: number
   seenWrittenMs: number
@@ -81,8 +80,7 @@ export class Watchdog {
 
   /** What a run is writing; undefined until a look has seen it. */
   currentFile(run: FfmpegRun): CurrentFile | undefined {
-    const current = this.#watched.get(run)?.current
-    return current && { file: current.file, bytes: current.size, growing: current.growing }
+    return this.#watched.get(run)?.current
   }
 
   /** Looks at open files every 5 s, and judges every second, until the signal aborts. */
@@ -156,18 +154,12 @@ export class Watchdog {
     watched.fileDeleted = !mine && (await Promise.all(own.map(isDeleted))).includes(true)
     if (!mine) return
     watched.seenOpenMs = now
-    const stats = await stat(mine.path).catch(() => undefined)
-    if (!stats) {
-      // It was begun or closed in this moment.
-      watched.seenWrittenMs = now
-      return
-    }
-    const { size, mtimeMs } = stats
+    const { bytes } = mine
     const before = watched.current
     const file = closedName(basename(mine.path))
-    const growing = before?.file !== file || before.size !== size || before.mtimeMs !== mtimeMs
+    const growing = before?.file !== file || before.bytes !== bytes
     if (growing) watched.seenWrittenMs = now
-    watched.current = { file, size, mtimeMs, growing }
+    watched.current = { file, bytes, growing }
   }
 }
 
