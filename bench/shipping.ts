@@ -17,7 +17,7 @@ interface Load {
   loops: number
 }
 
-const loads: Load[] = [
+export const loads: Load[] = [
   { what: '200 × 5 MB', files: 200, loops: 1 },
   { what: '10 × 300 MB', files: 10, loops: 60 },
 ]
@@ -61,7 +61,7 @@ export async function measureShipping(seconds: number): Promise<Figure[]> {
 }
 
 /** Our uploader, from its start until the last file is in `uploaded/`. */
-async function ship(load: Load): Promise<Result> {
+export async function ship(load: Load): Promise<Result> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -81,7 +81,7 @@ type CopyArgs = (
   folder: string,
 ) => { command: string; args: string[]; env: NodeJS.ProcessEnv }
 
-const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
+export const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
   command: '/usr/bin/aws',
   args: [
     '--endpoint-url',
@@ -99,7 +99,7 @@ const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder
   },
 })
 
-const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
+export const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
   command: 'rclone',
   args: ['copy', '--s3-no-check-bucket', folder, `s3:${bucket}/recordings/`],
   env: {
@@ -114,7 +114,7 @@ const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, fol
 })
 
 /** Another program, from its start to its end. */
-async function copy(load: Load, how: CopyArgs): Promise<Result> {
+export async function copy(load: Load, how: CopyArgs): Promise<Result> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -154,7 +154,7 @@ function resultOf(program: Program, bytes: number, what: string): Result {
 }
 
 /** From the end of a segment to its verified upload, and what the store is asked for it. */
-async function measureLatency(seconds: number): Promise<Figure[]> {
+export async function measureLatency(seconds: number): Promise<Figure[]> {
   const stage = await Stage.open()
   try {
     const [{ said: store, program }, { said: cameras }] = await Promise.all([
@@ -204,7 +204,7 @@ function latencyOf(line: string): number | undefined {
   return (Date.parse(at.replace(' ', 'T')) - end) / 1000
 }
 
-async function measureIdle(seconds: number): Promise<Figure> {
+export async function measureIdle(seconds: number): Promise<Figure> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -225,7 +225,7 @@ async function measureIdle(seconds: number): Promise<Figure> {
 }
 
 /** How a backlog begins, and what it costs for each file, by its length. */
-async function measureBacklog(): Promise<Figure[]> {
+export async function measureBacklog(): Promise<Figure[]> {
   const [short, long] = [await backlog(1000), await backlog(10_000)]
   const note = `${tidy(long.cpuPerFile * 1000)} / ${tidy(short.cpuPerFile * 1000)} ms a file`
   return [
@@ -240,7 +240,7 @@ async function measureBacklog(): Promise<Figure[]> {
   ]
 }
 
-async function backlog(files: number): Promise<{ firstSeconds: number; cpuPerFile: number }> {
+export async function backlog(files: number): Promise<{ firstSeconds: number; cpuPerFile: number }> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -256,7 +256,7 @@ async function backlog(files: number): Promise<{ firstSeconds: number; cpuPerFil
 }
 
 /** How near UPLOAD_MAX_MBITS comes to what it says. */
-async function measureLimit(): Promise<Figure> {
+export async function measureLimit(): Promise<Figure> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -286,11 +286,11 @@ async function measureLimit(): Promise<Figure> {
 }
 
 /** As AWS itself: it guards what is there, and keeps a CRC32. */
-function asAws({ url }: Said): NodeJS.ProcessEnv {
+export function asAws({ url }: Said): NodeJS.ProcessEnv {
   return { AWS_ENDPOINT_URL_S3: url }
 }
 
-function storeSettings({
+export function storeSettings({
   url,
   bucket,
   accessKeyId,
@@ -303,7 +303,7 @@ function storeSettings({
 }
 
 /** Segments of ten cameras as the recorder leaves them; how many bytes they hold together. */
-async function makeFiles({ files, loops }: Load, folder: string): Promise<number> {
+export async function makeFiles({ files, loops }: Load, folder: string): Promise<number> {
   await mkdir(folder, { recursive: true })
   const source = join(folder, '..', 'source.mp4')
   await encode(source, loops)
