@@ -33,20 +33,33 @@ export interface PrunerDeps {
 
 const everyMs = 2 * 60_000
 
+/** When files are due at the earliest, by the store's clock in epoch ms; others are to be judged. */
+type DueTimes = Map<string, number>
+
 /** Deletes from `uploaded/` what is due and proven to be in S3, every two minutes. */
 export async function keepPruned(deps: PrunerDeps, signal: AbortSignal): Promise<void> {
+  let dueTimes: DueTimes = new Map()
   while (!signal.aborted) {
-    await pruneAll(deps, signal)
+    dueTimes = await pruneAll(deps, signal, dueTimes)
     await deps.clock.sleep(everyMs, signal)
   }
 }
 
-/** One round; a file that can't be judged now is judged in the next. */
-export async function pruneAll(deps: PrunerDeps, signal: AbortSignal): Promise<void> {
+/** One round, which passes over what isn't due by the last; a file that can't be judged now is judged in the next. */
+export async function pruneAll(
+  deps: PrunerDeps,
+  signal: AbortSignal,
+  dueTimes: DueTimes = new Map(),
+): Promise<DueTimes> {
+  const next: DueTimes = new Map()
   for (const path of await uploadedFiles(deps)) {
-    if (signal.aborted) return
-    await pruneOne(deps, path, signal)
+    if (signal.aborted) break
+    const knownMs = dueTimes.get(path)
+    const isEarly = knownMs !== undefined && knownMs > storeTime(deps)
+    const dueMs = isEarly ? knownMs : await pruneOne(deps, path, signal)
+    if (dueMs !== undefined) next.set(path, dueMs)
   }
+  return next
 }
 
 /**
@@ -70,23 +83,36 @@ export async function pruneEarly(
 }
 
 /**
- * Deletes one file if a ledger line proves its name, bytes and CRC32, and it is due. One without
- * any line is proven by the store, or goes back to be shipped.
+ * Deletes one file if a ledger line proves its name, bytes and CRC32, and it is due; else returns
+ * when it may be. One without any line is proven by the store, or goes back to be shipped.
  */
-export async function pruneOne(deps: PrunerDeps, path: string, signal: AbortSignal): Promise<void> {
-  const { store, retentionMs } = deps
+export async function pruneOne(
+  deps: PrunerDeps,
+  path: string,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   // Both by the store's clock: where ours is wrong, or jumps, nothing goes too early for that.
-  const nowMs = store.now() ?? -Infinity
-  const isDue = ({ uploadedAt }: LedgerLine): boolean =>
-    retentionMs === 0 || nowMs - Date.parse(uploadedAt) >= retentionMs
+  const dueMs = ({ uploadedAt }: LedgerLine): number => Date.parse(uploadedAt) + deps.retentionMs
+  const isDue = (line: LedgerLine): boolean =>
+    deps.retentionMs === 0 || dueMs(line) <= storeTime(deps)
+  let earliestMs: number | undefined
   await judge(deps, path, signal, async (info) => {
     const lines = await linesFor(deps, basename(path), info)
-    if (lines.length > 0 && !lines.some(isDue)) return
+    if (lines.length > 0 && !lines.some(isDue)) {
+      earliestMs = Math.min(...lines.map(dueMs))
+      return
+    }
     const proofs = await proofsOf(path, lines, signal)
     const [proof] = proofs
     if (!proof) await proveOrReturn(deps, path, signal)
     else if (proofs.every(isDue)) await remove(deps, path, info, proof)
   })
+  return earliestMs
+}
+
+/** Before the store has told its time, nothing is due. */
+function storeTime({ store }: PrunerDeps): number {
+  return store.now() ?? -Infinity
 }
 
 /** The files of `uploaded/`, oldest first: so that a ledger is read once for all files of its day. */
@@ -96,14 +122,15 @@ async function uploadedFiles({ folders, problems }: PrunerDeps): Promise<string[
     problems.report('pruner', reason, { reason }, 'cannot look into uploaded/')
     return []
   })
-  const moment = (file: string): string => {
-    const name = parseSegmentName(file)
-    return name ? `${name.date}${name.time}` : file
-  }
-  return names
-    .filter((name) => name.endsWith('.mp4'))
-    .sort((a, b) => (moment(a) < moment(b) ? -1 : 1))
-    .map((name) => join(folders.uploaded, name))
+  const files = names.filter((name) => name.endsWith('.mp4'))
+  const moments = new Map(files.map((file) => [file, momentOf(file)]))
+  const isBefore = (a: string, b: string): boolean => moments.get(a)! < moments.get(b)!
+  return files.sort((a, b) => (isBefore(a, b) ? -1 : 1)).map((name) => join(folders.uploaded, name))
+}
+
+function momentOf(file: string): string {
+  const name = parseSegmentName(file)
+  return name ? `${name.date}${name.time}` : file
 }
 
 /** Judges one file; what can't be judged now is reported, and stays. */

@@ -36,7 +36,7 @@ async function shipped(t: TestContext, retentionHours = 0): Promise<Shipped> {
   return {
     ...bench,
     path: end.path,
-    prune: async () => pruneAll(bench.pruning, never),
+    prune: async () => void (await pruneAll(bench.pruning, never)),
     setStoreClock: (ms) => {
       const store = Object.create(bench.store) as typeof bench.store
       bench.pruning.store = Object.assign(store, { now: () => ms })
@@ -71,6 +71,25 @@ for (const [clock, ms] of [
     await prune()
     assert.deepEqual(await uploaded(), [name])
   })
+
+test('what is known not to be due yet is passed over until it is', async (t) => {
+  const { pruning, path, uploaded, setStoreClock } = await shipped(t, 24)
+  const dueTimes = await pruneAll(pruning, never)
+  assert.deepEqual([...dueTimes.keys()], [path])
+  const { ledger } = pruning
+  let looks = 0
+  const linesOf: typeof ledger.linesOf = async (...file) => {
+    looks += 1
+    return ledger.linesOf(...file)
+  }
+  pruning.ledger = { linesOf } as typeof ledger
+  assert.deepEqual(await pruneAll(pruning, never, dueTimes), dueTimes)
+  assert.equal(looks, 0)
+  setStoreClock(dueTimes.get(path))
+  await pruneAll(pruning, never, dueTimes)
+  assert.deepEqual(await uploaded(), [])
+  assert.equal(looks, 1)
+})
 
 test('with no retention at all a file goes at once', async (t) => {
   const { pruning, path, uploaded } = await shipped(t)
