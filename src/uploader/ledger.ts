@@ -24,12 +24,16 @@ export interface LedgerLine {
   uploadedAt: string
 }
 
+/** A backlog is shipped from both of its ends, while uploaded/ is pruned. */
+const mostDaysRead = 3
+
 /** What is in S3: a journal of lines in `data/ledger/`, and what they say of a file. */
 export class Ledger {
   readonly #journal: Journal<LedgerLine>
   /** For lines on a full disk. */
   readonly reserve: DiskReserve
-  #read: Read | undefined
+  /** The day that was asked for last comes first. */
+  #read: Read[] = []
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
@@ -55,10 +59,10 @@ export class Ledger {
   async linesOf(file: string, day: string): Promise<LedgerLine[]> {
     const path = this.#journal.path(day)
     const info = await stat(path).catch(ignoreMissing)
-    const isSame = this.#read?.day === day && this.#read.inode === info?.ino
-    if (!this.#read || !isSame || (info?.size ?? 0) < this.#read.bytes)
-      this.#read = { day, inode: info?.ino, bytes: 0, lines: new Map() }
-    const read = this.#read
+    let read = this.#read.find((known) => known.day === day && known.inode === info?.ino)
+    if (!read || (info?.size ?? 0) < read.bytes)
+      read = { day, inode: info?.ino, bytes: 0, lines: new Map() }
+    this.#read = [read, ...this.#read.filter((known) => known.day !== day)].slice(0, mostDaysRead)
     if (info && info.size > read.bytes) await readOn(path, read)
     return read.lines.get(file) ?? []
   }

@@ -60,6 +60,9 @@ const mostSaid = 10
 export class UploadQueue {
   readonly #deps: QueueDeps
   readonly #waiting = new Map<string, Waiting>()
+  /** What waits, and what no longer does; oldest first once it is sorted. */
+  #order: Waiting[] = []
+  #isSorted = true
   readonly #inFlight = new Map<string, InFlight>()
   #shipped = 0
   /** Programs that are missing, a full disk: what every file would meet. */
@@ -74,7 +77,7 @@ export class UploadQueue {
 
   offer(segment: Segment): void {
     if (this.has(segment.path)) return
-    this.#waiting.set(segment.path, { ...segment, failures: 0, retryAtMs: 0 })
+    this.#add({ ...segment, failures: 0, retryAtMs: 0 })
     this.#changed.ring()
   }
 
@@ -168,7 +171,7 @@ export class UploadQueue {
     } catch (error) {
       this.#inFlight.delete(path)
       if (signal.aborted) return
-      this.#waiting.set(path, segment)
+      this.#add(segment)
       this.#failed(segment, error, passes)
     }
   }
@@ -208,16 +211,28 @@ export class UploadQueue {
     return blamedStoreAfter !== undefined && this.#shipped > blamedStoreAfter
   }
 
+  #add(segment: Waiting): void {
+    this.#waiting.set(segment.path, segment)
+    this.#order.push(segment)
+    this.#isSorted = false
+  }
+
   /** In a trial, a file that has failed less often goes first: it may not be the store's fault. */
   #take(newest: boolean, trial: boolean): Waiting | undefined {
+    this.#sort()
     const nowMs = this.#deps.clock.monotonicMs()
-    let best: Waiting | undefined
-    for (const segment of this.#waiting.values()) {
-      if (segment.retryAtMs > nowMs) continue
-      const fewer = trial && best ? segment.failures - best.failures : 0
-      if (!best || fewer < 0 || (fewer === 0 && isBefore(segment, best) !== newest)) best = segment
-    }
-    return best
+    const isDue = (segment: Waiting): boolean =>
+      segment.retryAtMs <= nowMs && this.#waiting.get(segment.path) === segment
+    const fewest = trial ? fewestFailures(this.#order.filter(isDue)) : Infinity
+    const isWanted = (segment: Waiting): boolean => segment.failures <= fewest && isDue(segment)
+    const index = newest ? this.#order.findLastIndex(isWanted) : this.#order.findIndex(isWanted)
+    return index < 0 ? undefined : this.#order.splice(index, 1)[0]
+  }
+
+  #sort(): void {
+    if (this.#isSorted) return
+    this.#order = [...this.#waiting.values()].sort((a, b) => (isBefore(a, b) ? -1 : 1))
+    this.#isSorted = true
   }
 
   /** Resolves when a file may be tried, or the signal aborts. */
@@ -226,11 +241,17 @@ export class UploadQueue {
     while (!signal.aborted) {
       const nowMs = clock.monotonicMs()
       let nextMs = nowMs + 60_000
-      for (const { retryAtMs } of this.#waiting.values()) nextMs = Math.min(nextMs, retryAtMs)
-      if (nextMs <= nowMs) return
+      for (const { retryAtMs } of this.#waiting.values()) {
+        if (retryAtMs <= nowMs) return
+        nextMs = Math.min(nextMs, retryAtMs)
+      }
       await this.#changed.sleep(nextMs - nowMs, signal)
     }
   }
+}
+
+function fewestFailures(segments: Waiting[]): number {
+  return segments.reduce((fewest, { failures }) => Math.min(fewest, failures), Infinity)
 }
 
 function isBefore(a: Segment, b: Segment): boolean {
