@@ -32,6 +32,15 @@ export function costOf(roots: number[]): Cost {
   }
 }
 
+/** The memory that ends with the processes that one has started: what they share counts in parts. */
+export function childBytes(pid: number): number {
+  const shares = descendants(pid).map((child) => {
+    const [, kilobytes] = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${child}/smaps_rollup`)) ?? []
+    return Number(kilobytes ?? 0) * 1024
+  })
+  return shares.reduce((total, bytes) => total + bytes, 0)
+}
+
 function descendants(pid: number): number[] {
   const children = read(`/proc/${pid}/task/${pid}/children`).trim().split(' ')
   return children.filter(Boolean).flatMap((child) => [Number(child), ...descendants(Number(child))])

@@ -50,11 +50,7 @@ export class Stage {
     const env = { ...process.env, ...variables, ENV_FILE: envFile }
     this.#runFolders.push(readEnvironment(env).runFolder)
     const main = join(projectRoot, 'dist', daemon, 'main.js')
-    return this.start(
-      process.execPath,
-      [...(variables.PROF ?? '').split(' ').filter(Boolean), main],
-      { cwd: projectRoot, env },
-    )
+    return this.start(process.execPath, [main], { cwd: projectRoot, env })
   }
 
   /** Cameras, or a store, in a process of their own. */

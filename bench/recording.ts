@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { recordingInput } from '../src/recorder/ffmpeg-args.ts'
 import { atMost, tidy, type Figure } from './figures.ts'
-import { costOf, type Cost } from './process-tree.ts'
+import { childBytes, costOf, type Cost } from './process-tree.ts'
 import { Stage, type Program } from './program.ts'
 
 /** What records these cameras into a folder, as the processes that do it. */
@@ -15,6 +15,7 @@ interface Run {
   /** Of the daemon itself, without its children. */
   ownCpu: number
   end: Cost
+  childBytes: number
   writtenPerReceived: number
 }
 
@@ -124,8 +125,8 @@ export async function measureRecording(seconds: number): Promise<Figure[]> {
     atMost('bytes written for each received, 48 cameras', most.writtenPerReceived, 1.05),
     atMost('CPU of 48 cameras against 12 times that of 4', most.cpu / four.cpu / 12, 1),
     {
-      what: 'an FFmpeg of ours',
-      measured: `${tidy(mega(most.end.rssBytes - most.end.peakRssBytes) / 48)} MB of RSS, mostly shared`,
+      what: 'memory of each of 48 FFmpegs, its share of what they share included',
+      measured: `${tidy(mega(most.childBytes) / 48)} MB`,
     },
   )
   for (const [name, peer] of Object.entries({ motion, gstreamer })) {
@@ -166,6 +167,7 @@ async function run(
     process.stdout.write(`${contestant.name} ${cameras} × ${kbps}: ${tidy(cpu * 100)}% of a core\n`)
     return {
       ...{ cpu, ownCpu: (end.ownCpuSeconds - before.ownCpuSeconds) / elapsed, end },
+      childBytes: childBytes(pids[0] ?? 0),
       writtenPerReceived: (end.writtenBytes - before.writtenBytes) / received,
     }
   } finally {

@@ -72,7 +72,7 @@ async function untilBytes(folder: string, files: number): Promise<void> {
 }
 
 /** From the start of Node.js until everything is imported: a configuration without a camera ends it there. */
-export async function importMs(daemon: 'recorder' | 'uploader'): Promise<number> {
+async function importMs(daemon: 'recorder' | 'uploader'): Promise<number> {
   const stage = await Stage.open()
   try {
     const startedMs = performance.now()

@@ -19,7 +19,7 @@ interface Load {
   loops: number
 }
 
-export const loads: Load[] = [
+const loads: Load[] = [
   { what: '200 × 5 MB', files: 200, loops: 1 },
   { what: '10 × 300 MB', files: 10, loops: 60 },
 ]
@@ -91,7 +91,7 @@ async function finalizing(load: Load): Promise<number> {
 }
 
 /** Our uploader, from its start until the last file is in `uploaded/`. */
-export async function ship(load: Load): Promise<Result> {
+async function ship(load: Load): Promise<Result> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -111,7 +111,7 @@ type CopyArgs = (
   folder: string,
 ) => { command: string; args: string[]; env: NodeJS.ProcessEnv }
 
-export const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
+const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
   command: '/usr/bin/aws',
   args: [
     '--endpoint-url',
@@ -129,7 +129,7 @@ export const awsArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey },
   },
 })
 
-export const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
+const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey }, folder) => ({
   command: 'rclone',
   args: ['copy', '--s3-no-check-bucket', folder, `s3:${bucket}/recordings/`],
   env: {
@@ -144,7 +144,7 @@ export const rcloneArgs: CopyArgs = ({ url, bucket, accessKeyId, secretAccessKey
 })
 
 /** Another program, from its start to its end. */
-export async function copy(load: Load, how: CopyArgs): Promise<Result> {
+async function copy(load: Load, how: CopyArgs): Promise<Result> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -184,7 +184,7 @@ function resultOf(program: Program, bytes: number, what: string): Result {
 }
 
 /** From the end of a segment to its verified upload, and what the store is asked for it. */
-export async function measureLatency(seconds: number): Promise<Figure[]> {
+async function measureLatency(seconds: number): Promise<Figure[]> {
   const stage = await Stage.open()
   try {
     const [{ said: store, program }, { said: cameras }] = await Promise.all([
@@ -292,7 +292,7 @@ async function backlog(
 }
 
 /** How near UPLOAD_MAX_MBITS comes to what it says. */
-export async function measureLimit(): Promise<Figure> {
+async function measureLimit(): Promise<Figure> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -322,11 +322,11 @@ export async function measureLimit(): Promise<Figure> {
 }
 
 /** As AWS itself: it guards what is there, and keeps a CRC32. */
-export function asAws({ url }: Said): NodeJS.ProcessEnv {
+function asAws({ url }: Said): NodeJS.ProcessEnv {
   return { AWS_ENDPOINT_URL_S3: url }
 }
 
-export function storeSettings({
+function storeSettings({
   url,
   bucket,
   accessKeyId,
@@ -339,7 +339,7 @@ export function storeSettings({
 }
 
 /** Segments of ten cameras as the recorder leaves them; how many bytes they hold together. */
-export async function makeFiles({ files, loops }: Load, folder: string): Promise<number> {
+async function makeFiles({ files, loops }: Load, folder: string): Promise<number> {
   await mkdir(folder, { recursive: true })
   const source = join(folder, '..', 'source.mp4')
   await encode(source, loops)

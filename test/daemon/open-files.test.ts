@@ -9,9 +9,13 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 
 /** A process that has a file open for appending. */
 async function writer(t: TestContext, file: string): Promise<number> {
-  const child = spawn('sh', ['-c', 'exec 7>>"$0"; echo footage >&7; echo open; exec sleep 60', file], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
+  const child = spawn(
+    'sh',
+    ['-c', 'exec 7>>"$0"; echo footage >&7; echo open; exec sleep 60', file],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  )
   t.after(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   return child.pid ?? 0
