@@ -234,7 +234,7 @@ function latencyOf(line: string): number | undefined {
   return (Date.parse(at.replace(' ', 'T')) - end) / 1000
 }
 
-export /** Over two of the pruner's rounds. */
+/** Over two of the pruner's rounds. */
 async function measureIdle(): Promise<Figure> {
   const seconds = 240
   const stage = await Stage.open()
