@@ -19,8 +19,8 @@ import { Stage, type Program } from './program.ts'
 
 const cameraCount = 8
 const fps = 25
-/** A shorter pause may not show in FFmpeg's reports, of which there is one a second. */
-const shortestHoleSeconds = 2.5
+/** Footage that a camera would show twice, or never, for reasons of its own. */
+const shortestHoleSeconds = 1
 
 /** What was seen of a daemon at a moment. */
 interface Sample {
@@ -236,7 +236,7 @@ async function reckoning(): Promise<Figure[]> {
     { what: 'segments', measured: String(uploaded.length) },
     {
       what: 'frames',
-      measured: `${frames}, and ${Math.round(missing)} s missing in ${holes} holes of 2.5 s and more`,
+      measured: `${frames}, and ${Math.round(missing)} s missing in ${holes} holes of a second and more`,
     },
     atMost('holes that no line of data/gaps/ explains', odd, 0),
     atMost('objects without a line in the ledger, or the reverse', differing, 0),

@@ -4,7 +4,6 @@ import type { ProblemLog } from '../daemon/problem-log.ts'
 import type { Gap, Gaps } from '../segments/gaps.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RunEnd } from './ffmpeg-run.ts'
-import { FootagePace, type Report } from './footage-pace.ts'
 import type { PastFootage } from './past-footage.ts'
 
 /** How far a camera's footage has come, for the status file and for the recorder after this one. */
@@ -17,6 +16,8 @@ export interface Footage {
 
 const recorderDown = 'recorder down'
 const retryMs = 10_000
+/** Of the time that went by, a camera's time stamps may cover so little, at night for example. */
+const slowestRate = 0.1
 
 /** Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/`. */
 export class CameraGaps {
@@ -26,7 +27,7 @@ export class CameraGaps {
   readonly #problems: ProblemLog
   /** Of footage of this recorder by the monotonic clock, of an earlier one's by the wall clock. */
   #until: { monotonicMs: number } | { wallMs: number } | undefined
-  #pace: FootagePace | undefined
+  #totalMs = 0
   /** How long the present gap has had which reason. */
   readonly #reasons = new Map<string, number>()
   #reason: { text: string; sinceMs: number } | undefined
@@ -53,17 +54,15 @@ export class CameraGaps {
     return { footageUntil, gap: this.#mainReason() }
   }
 
-  /** Footage has been written just now: so much, and so many frames, since it goes on. */
-  footage(totalMs: number, frames: number): void {
+  /** Footage has been written just now: so much since it goes on. */
+  footage(totalMs: number): void {
     const fromMs = this.#untilMs()
     const reason = this.#mainReason()
-    const report = { atMs: this.#clock.monotonicMs(), frames, totalMs }
-    if (reason === undefined && this.#pace) return this.#goesOn(this.#pace, report)
-    this.#pace = new FootagePace(report)
-    this.#until = { monotonicMs: report.atMs }
+    this.#until = { monotonicMs: this.#writtenUntil(totalMs, reason === undefined) }
+    if (reason === undefined) return
     this.#reason = undefined
     this.#reasons.clear()
-    if (reason === undefined || fromMs === undefined) return
+    if (fromMs === undefined) return
     void this.#write({ camera: this.#camera, fromMs, toMs: this.#clock.now() - totalMs, reason })
   }
 
@@ -74,24 +73,24 @@ export class CameraGaps {
     this.#reason = { text: reason, sinceMs }
   }
 
-  /** What FFmpeg still had, and writes at its end, after a camera has long fallen silent, is of then. */
-  #goesOn(pace: FootagePace, report: Report): void {
-    const { untilMs, pause } = pace.report(report)
-    this.#until = { monotonicMs: untilMs }
-    if (!pause) return
-    const [fromMs, toMs] = [this.#wallMs(pause.fromMs), this.#wallMs(pause.toMs)]
-    void this.#write({ camera: this.#camera, fromMs, toMs, reason: 'camera paused' })
+  /**
+   * Until now, unless it is much less than the time that went by: what FFmpeg still had, and writes
+   * at its end, after a camera has long fallen silent, is of then.
+   */
+  #writtenUntil(totalMs: number, goesOn: boolean): number {
+    const nowMs = this.#clock.monotonicMs()
+    const advancedMs = totalMs >= this.#totalMs ? totalMs - this.#totalMs : totalMs
+    this.#totalMs = totalMs
+    if (!goesOn || !this.#until || 'wallMs' in this.#until) return nowMs
+    const { monotonicMs: untilMs } = this.#until
+    return advancedMs < (nowMs - untilMs) * slowestRate ? untilMs + advancedMs : nowMs
   }
 
   /** As the wall clock of now has it: one that was set in a gap makes the gap no longer. */
   #untilMs(): number | undefined {
     if (!this.#until) return undefined
     if ('wallMs' in this.#until) return this.#until.wallMs
-    return this.#wallMs(this.#until.monotonicMs)
-  }
-
-  #wallMs(monotonicMs: number): number {
-    return this.#clock.now() - (this.#clock.monotonicMs() - monotonicMs)
+    return this.#clock.now() - (this.#clock.monotonicMs() - this.#until.monotonicMs)
   }
 
   #count(nowMs: number): void {

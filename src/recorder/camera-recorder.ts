@@ -154,7 +154,7 @@ export class CameraRecorder {
     const how = { ...options, lateVideo: this.#lateVideo }
     const run = new FfmpegRun(this.#camera, stream, how, {
       recording: () => this.#reportRecording(run.stream),
-      footage: (totalMs, frames) => this.#gaps.footage(totalMs, frames),
+      footage: (totalMs) => this.#gaps.footage(totalMs),
       segmentOpened: (file) => this.#segments.opened(file),
       segmentClosed: (file, seconds) => this.#segments.closed(file, seconds),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),

@@ -76,8 +76,7 @@ export function recordingInput(
   return {
     args: [
       ...['-hide_banner', '-nostdin', '-loglevel', 'repeat+level+info'],
-      ...['-nostats', '-stats_period', progressPeriod(options.stallAfterMs)],
-      ...['-progress', `pipe:${progressPipe}`],
+      ...['-nostats', '-stats_period', '0.5', '-progress', `pipe:${progressPipe}`],
       ...args,
       ...['-map', '0:v:0', ...videoArgs(stream, options.video)],
       ...audioArgs(camera, stream),
@@ -95,11 +94,6 @@ export function recordingInput(
     ],
     stdin,
   }
-}
-
-/** In seconds: often enough to tell silence from a late report, and no oftener. */
-function progressPeriod(stallAfterMs: number): string {
-  return String(Math.min(1, stallAfterMs / 4000))
 }
 
 function videoArgs(stream: StreamInfo, video: VideoOutput): string[] {

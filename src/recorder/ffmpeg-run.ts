@@ -23,8 +23,8 @@ export type RunEnd =
 export interface RunListener {
   /** The first video packet has been written. */
   recording(): void
-  /** More video has been written: so much, and so many frames, since the run began. */
-  footage(totalMs: number, frames: number): void
+  /** More video has been written: so much since the run began. */
+  footage(totalMs: number): void
   /** FFmpeg has begun a segment, in `open/` under this name. */
   segmentOpened(file: string): void
   /** FFmpeg has closed the oldest segment that it had begun; its duration in seconds. */
@@ -140,11 +140,11 @@ export class FfmpegRun {
     let text = ''
     progress.setEncoding('latin1').on('data', (piece: string) => {
       text += piece
-      const at = text.lastIndexOf('progress=')
-      const end = text.indexOf('\n', at)
-      if (at < 0 || end < 0) return
-      const block = text.slice(text.lastIndexOf('frame=', at), end)
-      text = text.slice(end)
+      // The last block, of an FFmpeg that ends, says `progress=end`.
+      const end = text.lastIndexOf('progress=continue\n')
+      if (end < 0) return
+      const block = text.slice(text.lastIndexOf('frame=', end), end)
+      text = text.slice(end + 1)
       this.#readProgress(block, listener, closed > 0)
     })
   }
@@ -154,14 +154,12 @@ export class FfmpegRun {
     const footageUs = /^out_time_us=(\d+)/m.exec(block)?.[1]
     const footageMs = footageUs === undefined ? this.#footageMs : Number(footageUs) / 1000
     if (frames <= this.frames) return
-    // What FFmpeg still had at its end is footage, but no sign of life.
-    if (block.endsWith('progress=end')) return listener.footage(footageMs, frames)
     if (this.frames === 0) listener.recording()
     this.#judgeTime(footageMs)
     this.frames = frames
     this.videoRoseMs = this.#clock.monotonicMs()
     this.finishedSegment = finishedSegment
-    listener.footage(footageMs, frames)
+    listener.footage(footageMs)
   }
 
   /** Compares how far the footage has come, by the camera's time stamps, with the clock. */

@@ -36,6 +36,7 @@ const probed = z.object({
       width: z.number().optional(),
       height: z.number().optional(),
       avg_frame_rate: z.string().optional(),
+      r_frame_rate: z.string().optional(),
     }),
   ),
 })
@@ -49,8 +50,7 @@ export async function probeStream(
   how: HowToConnect,
   signal: AbortSignal,
 ): Promise<StreamInfo | Diagnosis> {
-  // Nothing depends on a frame rate that takes a second to count.
-  const input = cameraInput(camera, how, ['fpsprobesize 0'])
+  const input = cameraInput(camera, how)
   const command = ['ffprobe', '-v', 'error', '-of', 'json', '-show_streams', ...input.args]
   const end = await runChild(command, { stdin: input.stdin, atMostMs: probeAtMostMs }, signal)
   const lines = end.timedOut ? ['timed out'] : end.lines
@@ -69,7 +69,7 @@ function readProbe(json: string): StreamInfo | undefined {
     video: video.codec_name,
     width: video.width,
     height: video.height,
-    fps: frameRate(video.avg_frame_rate),
+    fps: frameRate(video.avg_frame_rate) ?? frameRate(video.r_frame_rate),
     audio: streams.find(({ codec_type }) => codec_type === 'audio')?.codec_name,
   }
 }

@@ -66,11 +66,16 @@ export async function* readExactly(
 ): AsyncGenerator<Buffer> {
   const end = range.at + range.bytes
   for (let { at } = range; at < end;) {
-    const piece = allocate()
-    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, end - at), at)
-    if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
-    at += bytesRead
-    yield piece.subarray(0, bytesRead)
+    const buffer = allocate()
+    const piece = buffer.subarray(0, Math.min(buffer.length, end - at))
+    // Some file systems give less than they are asked for.
+    for (let filled = 0; filled < piece.length;) {
+      const { bytesRead } = await file.read(piece, filled, piece.length - filled, at + filled)
+      if (bytesRead === 0) throw new SourceChanged('the file shrank while it was read')
+      filled += bytesRead
+    }
+    at += piece.length
+    yield piece
   }
 }
 

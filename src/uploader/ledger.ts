@@ -80,9 +80,8 @@ async function readOn(path: string, read: Read): Promise<void> {
   const start = read.bytes
   const pieces: Buffer[] = []
   for await (const piece of createReadStream(path, { start })) pieces.push(piece as Buffer)
-  // Somebody else may have read it meanwhile.
-  if (read.bytes !== start) return
-  const content = Buffer.concat(pieces)
+  // Somebody else may have read some of it meanwhile.
+  const content = Buffer.concat(pieces).subarray(read.bytes - start)
   const whole = content.subarray(0, content.lastIndexOf('\n') + 1)
   read.bytes += whole.length
   for (const json of whole.toString().split('\n')) {

@@ -60,7 +60,7 @@ const mostSaid = 10
 export class UploadQueue {
   readonly #deps: QueueDeps
   readonly #waiting = new Map<string, Waiting>()
-  /** What waits, and what no longer does; oldest first once it is sorted. */
+  /** What waited when it was last sorted, oldest first. */
   #order: Waiting[] = []
   #isSorted = true
   readonly #inFlight = new Map<string, InFlight>()
@@ -213,7 +213,6 @@ export class UploadQueue {
 
   #add(segment: Waiting): void {
     this.#waiting.set(segment.path, segment)
-    this.#order.push(segment)
     this.#isSorted = false
   }
 

@@ -19,11 +19,11 @@ test('what is being recorded reaches the disk at least every five seconds, its n
   const daemon = await startDaemon(t, 'recorder', folder, {
     ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 86_400 },
   })
-  await daemon.line(/recording started/)
   const trace = join(folder, 'trace')
   const calls = ['-f', '-y', '-ttt', '-e', 'trace=fsync,fdatasync', '-o', trace]
   const strace = spawn('strace', [...calls, '-p', String(daemon.process.pid)], { stdio: 'ignore' })
   t.after(() => strace.kill('SIGKILL'))
+  await daemon.line(/recording started/)
   await sleep(watchedMs)
   strace.kill('SIGINT')
   await once(strace, 'exit')

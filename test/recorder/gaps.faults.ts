@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
@@ -21,14 +20,7 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
       ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
     })
   const first = await start()
-  await first.line(/recording started/)
-  await first.line(/segment finished/, { from: first.lines.length })
-
-  // Too short for a restart.
-  camera.faults.silent = true
-  await sleep(5000)
-  camera.faults.silent = false
-  for (let n = 0; n < 2; n += 1) await first.line(/segment finished/, { from: first.lines.length })
+  await first.line(/segment finished/)
 
   camera.faults.refuseConnections = true
   camera.disconnectAll()
@@ -48,13 +40,13 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   const gaps = gapsOf(folder)
   assert.deepEqual(
     gaps.map(({ reason }) => reason),
-    ['camera paused', 'camera refused', 'FFmpeg died', 'recorder down'],
+    ['camera refused', 'FFmpeg died', 'recorder down'],
   )
   const missing = await missingSeconds(folder)
   assert.equal(missing.length, gaps.length, String(missing))
   for (const [index, { seconds, camera: name, from, to }] of gaps.entries()) {
     assert.ok(Math.abs(seconds - (missing[index] ?? 0)) < 1, `${seconds} s, but ${missing[index]}`)
-    assert.ok(name === 'Front' && Date.parse(from) <= Date.parse(to))
+    assert.ok(name === 'Front' && Date.parse(from) < Date.parse(to))
   }
   t.diagnostic(`noted: ${gaps.map(({ seconds }) => seconds).join(' s, ')} s`)
   t.diagnostic(`missing frames: ${missing.join(' s, ')} s`)

@@ -8,8 +8,6 @@ import { cannotMount, smallDisk } from '../support/small-disk.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { padded, tiny } from './workbench.ts'
 
-/** Parts wait in memory. */
-const mostBytesInParts = 250e6
 const mostBytes = 200e6
 
 async function uploader(
@@ -53,7 +51,7 @@ describe('the uploader with much to do', { concurrency: true }, () => {
     assert.equal(object?.bytes, 6e9)
     assert.match(object.etag, /-\d+$/)
     assert.equal((await stat(join(folder, 'uploaded', name))).size, 6e9)
-    assert.ok(peak < mostBytesInParts, `${peak}`)
+    assert.ok(peak < mostBytes, `${peak}`)
     assert.equal(await daemon.stop(), 0)
   })
 
@@ -110,12 +108,12 @@ function names(count: number): string[] {
   })
 }
 
-/** One slot takes the newest that is known; the others, which do most, the oldest, in their order. */
+/** One of two slots takes the newest that is known, the other the oldest, in their order. */
 function assertOldestFirst(shipped: string[], backlog: string[]): void {
   const places = shipped.map((file) => backlog.indexOf(file)).filter((place) => place >= 0)
   const known = new Set(places)
   const firstMissing = backlog.findIndex((_, place) => !known.has(place))
-  assert.ok(firstMissing > shipped.length / 2, `${firstMissing} of ${shipped.length}`)
+  assert.ok(firstMissing > shipped.length * 0.4, `${firstMissing} of ${shipped.length}`)
   const oldest = places.filter((place) => place < firstMissing)
   // What the one slot took early moves the others back by one each.
   const latest = Math.max(...oldest.map((place, index) => index - place))

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, type TestContext } from 'node:test'
 import { startS3Server } from '../../demo/s3-server.ts'
+import { systemClock } from '../../src/daemon/clock.ts'
 import { fingerprint, type Fingerprint } from '../../src/uploader/fingerprint.ts'
 import { StoreError, type ObjectUpload } from '../../src/uploader/object-store.ts'
 import { S3ObjectStore } from '../../src/uploader/s3-object-store.ts'
+import { UpstreamLimit } from '../../src/uploader/upstream-limit.ts'
 import { compareContent, isContent } from '../../src/uploader/verify.ts'
 import { S3Server, type S3ServerOptions } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -44,7 +47,8 @@ async function makeLarge() {
   const folder = await mkdtemp(join(tmpdir(), 'large-'))
   largeFolder = folder
   const path = join(folder, 'file.mp4')
-  await padded(path, large)
+  // No two parts alike, nor two pieces of a part.
+  await writeFile(path, randomBytes(large))
   return { path, content: await fingerprint(path, 'etag', never) }
 }
 
@@ -165,7 +169,30 @@ test('a part that fails once is sent again; how far all is can be followed', asy
   const object = (await store.head(key, never)) ?? assert.fail()
   assert.match(object.etag, /-5$/)
   assert.equal(compareContent(object, goods.content), 'equal')
+  assert.ok((await server.content(key)).equals(await readFile(goods.path)))
 })
+
+for (const bytes of [5 * mebibyte + 7, large])
+  for (const [what, megabits] of [
+    ['at once', undefined],
+    ['in turns', 1000],
+  ] as const)
+    test(`every byte arrives in its place, of ${bytes} sent ${what}, and proven by its CRC32 on AWS`, async (t) => {
+      const server = await serve(t)
+      const goods = await upload(t, large)
+      const content = await readFile(goods.path)
+      const path = join(await temporaryFolder(t), 'file.mp4')
+      await writeFile(path, content.subarray(0, bytes))
+      const limit = megabits === undefined ? undefined : new UpstreamLimit(megabits, systemClock)
+      await asAws(server, async (settings) => {
+        const store = new S3ObjectStore(settings, systemClock, limit)
+        const sums = await fingerprint(path, 'crc32', never)
+        await store.put({ ...goods, path, content: sums }, never)
+        const object = (await store.head(key, never)) ?? assert.fail()
+        assert.equal(object.crc32, sums.crc32)
+      })
+      assert.ok((await server.content(key)).equals(content.subarray(0, bytes)))
+    })
 
 test('a store that does not know conditions is asked without them from then on', async (t) => {
   const server = await serve(t)
