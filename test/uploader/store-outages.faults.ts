@@ -184,7 +184,8 @@ describe('outages', { concurrency: 8 }, () => {
       store.proxy.plan = () => undefined
       const second = await store.uploader()
       await store.shipped(second, names.length - store.count(first, /moved to uploaded/))
-      await store.assertAllOnce(names)
+      // Parts that are left are found by a listing, which fails like everything else here.
+      await store.assertAllOnce(names, { mayLeaveParts: true })
     })
 })
 
