@@ -110,12 +110,12 @@ function names(count: number): string[] {
   })
 }
 
-/** One slot takes the newest that is known; the others, which do most, the oldest, in their order. */
+/** One of two slots takes the newest that is known, the other the oldest, in their order. */
 function assertOldestFirst(shipped: string[], backlog: string[]): void {
   const places = shipped.map((file) => backlog.indexOf(file)).filter((place) => place >= 0)
   const known = new Set(places)
   const firstMissing = backlog.findIndex((_, place) => !known.has(place))
-  assert.ok(firstMissing > shipped.length / 2, `${firstMissing} of ${shipped.length}`)
+  assert.ok(firstMissing > shipped.length * 0.4, `${firstMissing} of ${shipped.length}`)
   const oldest = places.filter((place) => place < firstMissing)
   // What the one slot took early moves the others back by one each.
   const latest = Math.max(...oldest.map((place, index) => index - place))
