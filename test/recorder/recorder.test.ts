@@ -181,7 +181,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     [
       'rejects the password',
       (source) => (source.faults.unauthorized = true),
-      /rejects the user or password: check CAMERA_1_URL.*nextTrySeconds=[67]\d/,
+      /rejects the user or password: check CAMERA_1_URL.*nextTrySeconds=(59|[67]\d)/,
     ],
     [
       'does not know the path',
