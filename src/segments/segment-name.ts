@@ -1,4 +1,4 @@
-/** What the name of a segment says: `<Camera>_<YYYYMMDD>_<HHMMSS>[_<n>].mp4`, in local time. */
+/** What the name of a segment says: `<Camera>_<YYYYMMDD>_<HHMMSS>[_<n>]….mp4`, in local time. */
 export interface SegmentName {
   camera: string
   /** `20250125` */
@@ -7,7 +7,7 @@ export interface SegmentName {
   time: string
 }
 
-const pattern = /^(.+)_(\d{8})_(\d{6})(?:_\d+)?\.mp4$/
+const pattern = /^(.+)_(\d{8})_(\d{6})(?:_\d{1,5})*\.mp4$/
 
 /** What a file's name says of its camera and start; undefined for a name that isn't ours. */
 export function parseSegmentName(file: string): SegmentName | undefined {
@@ -38,6 +38,12 @@ export function closedName(file: string): string {
 /** The same file name with `_2`, `_3`, … before its extension; `n` = 1 is the name itself. */
 export function withSuffix(file: string, n: number): string {
   return n === 1 ? file : file.replace(/(\.[^.]*)?$/, `_${n}$1`)
+}
+
+/** The names that a file may have had before moves gave it the suffixes in its name; the last first. */
+export function earlierNames(file: string): string[] {
+  const earlier = file.replace(/_\d{1,5}(\.[^.]*)?$/, '$1')
+  return earlier === file ? [] : [earlier, ...earlierNames(earlier)]
 }
 
 /**

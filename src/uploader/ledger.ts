@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { localTime } from '../daemon/local-time.ts'
 import { hasCode, ignoreMissing } from '../segments/folders.ts'
 import { Journal } from '../segments/journal.ts'
-import { parseSegmentName } from '../segments/segment-name.ts'
+import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { DiskReserve } from './disk-reserve.ts'
 
 /** That a file's content was seen, verified, in S3. */
@@ -55,7 +55,7 @@ export class Ledger {
     await this.#journal.sync(day)
   }
 
-  /** What is known of a file of this name, whatever its content. */
+  /** What is known of a file of this name, or of one it may have had earlier, whatever its content. */
   async linesOf(file: string, day: string): Promise<LedgerLine[]> {
     const path = this.#journal.path(day)
     const info = await stat(path).catch(ignoreMissing)
@@ -64,7 +64,7 @@ export class Ledger {
       read = { day, inode: info?.ino, bytes: 0, lines: new Map() }
     this.#read = [read, ...this.#read.filter((known) => known.day !== day)].slice(0, mostDaysRead)
     if (info && info.size > read.bytes) await readOn(path, read)
-    return read.lines.get(file) ?? []
+    return [file, ...earlierNames(file)].flatMap((name) => read.lines.get(name) ?? [])
   }
 }
 
@@ -95,11 +95,6 @@ export function segmentDay(file: string, mtimeMs: number): string {
   const date = parseSegmentName(file)?.date
   if (!date) return localTime(mtimeMs).date
   return `${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}`
-}
-
-/** A name without the `_2` that a move gives it where its own is taken. */
-export function unsuffixed(file: string): string {
-  return file.replace(/_\d{1,5}(\.[^.]*)$/, '$1')
 }
 
 function parseLine(json: string): LedgerLine | undefined {

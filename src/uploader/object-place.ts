@@ -88,6 +88,23 @@ export async function findPlace(
   throw new Error(`${mostKeys} keys like ${question.key} are taken`)
 }
 
+/**
+ * Looks for this very content as `findPlace` would from each of these keys, without an upload in
+ * mind: nothing is claimed.
+ */
+export async function findStored(
+  store: ObjectStore,
+  { keys, ...question }: Pick<PlaceQuestion, 'content' | 'refused'> & { keys: string[] },
+  signal: AbortSignal,
+): Promise<StoredObject | undefined> {
+  for (const key of keys) {
+    const unclaimed = { ...question, key, path: key, claims: new KeyClaims() }
+    const place = await findPlace(store, unclaimed, signal)
+    if (place.is === 'done') return place.object
+  }
+  return undefined
+}
+
 async function lookAt(
   store: ObjectStore,
   key: string,

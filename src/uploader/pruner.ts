@@ -10,12 +10,12 @@ import {
   moveInto,
   type Folders,
 } from '../segments/folders.ts'
-import { parseSegmentName } from '../segments/segment-name.ts'
-import { crcText, fingerprint, SourceChanged, type Fingerprint } from './fingerprint.ts'
-import { segmentDay, unsuffixed, type Ledger, type LedgerLine } from './ledger.ts'
+import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
+import { crcText, fingerprint, SourceChanged } from './fingerprint.ts'
+import { segmentDay, type Ledger, type LedgerLine } from './ledger.ts'
 import { ledgerLine, objectKey } from './object-description.ts'
-import { findPlace, KeyClaims } from './object-place.ts'
-import { StoreError, type ObjectStore, type StoredObject } from './object-store.ts'
+import { findStored } from './object-place.ts'
+import { StoreError, type ObjectStore } from './object-store.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 
 export interface PrunerDeps {
@@ -178,48 +178,30 @@ async function remove(
   return bytesOnDisk(info)
 }
 
-/** Lines that may speak of this file: a move may have given it a suffix that they don't have. */
+/** Lines that may speak of this file. */
 async function linesFor(
   { ledger }: PrunerDeps,
   file: string,
   { size, mtimeMs }: { size: number; mtimeMs: number },
 ): Promise<LedgerLine[]> {
-  const day = segmentDay(file, mtimeMs)
-  const lines = await Promise.all(namesOf(file).map(async (name) => ledger.linesOf(name, day)))
-  return lines.flat().filter(({ bytes }) => bytes === size)
+  const lines = await ledger.linesOf(file, segmentDay(file, mtimeMs))
+  return lines.filter(({ bytes }) => bytes === size)
 }
 
 async function proveOrReturn(deps: PrunerDeps, path: string, signal: AbortSignal): Promise<void> {
   if (deps.storeFails()) return
-  const { store, ledger, folders, log } = deps
+  const { store, ledger, folders, prefix, log } = deps
   const file = basename(path)
   // An earlier system may have left objects without a CRC32.
   const content = await fingerprint(path, 'etag', signal)
   const { mtimeMs } = content
-  const object = await findProof(deps, { file, content }, signal)
+  const keys = [file, ...earlierNames(file)].map((name) => objectKey(prefix, name, mtimeMs))
+  const question = { keys, content: async () => content, refused: true }
+  const object = await findStored(store, question, signal)
   if (object) {
     const line = ledgerLine({ file, mtimeMs }, content, object, store)
     await ledger.append(line, segmentDay(file, mtimeMs))
     log.info({ file, key: object.key }, 'found in the store; noted in the ledger')
   } else if (await moveInto(folders.recordings, path))
     log.warn({ file }, 'lay in uploaded/ without being in the store; to be uploaded')
-}
-
-async function findProof(
-  { store, prefix }: PrunerDeps,
-  { file, content }: { file: string; content: Fingerprint },
-  signal: AbortSignal,
-): Promise<StoredObject | undefined> {
-  for (const name of namesOf(file)) {
-    const key = objectKey(prefix, name, content.mtimeMs)
-    const claims = new KeyClaims()
-    const question = { key, path: name, claims, content: async () => content, refused: true }
-    const place = await findPlace(store, question, signal)
-    if (place.is === 'done') return place.object
-  }
-  return undefined
-}
-
-function namesOf(file: string): string[] {
-  return [...new Set([file, unsuffixed(file)])]
 }

@@ -2,14 +2,15 @@ import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename, parse } from 'node:path'
 import { ignoreMissing, moveInto, otherName, type Folders } from '../segments/folders.ts'
+import { earlierNames } from '../segments/segment-name.ts'
 import { finalize, type Finalized } from './finalize.ts'
 import { fingerprint, isUnchanged, SourceChanged, type Fingerprint } from './fingerprint.ts'
-import { segmentDay, unsuffixed, type Ledger } from './ledger.ts'
+import { segmentDay, type Ledger } from './ledger.ts'
 import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
-import { findPlace } from './object-place.ts'
+import { findPlace, findStored } from './object-place.ts'
 import { uploadContent, type UploadDeps } from './upload-content.ts'
 
 export interface ShipDeps extends UploadDeps {
@@ -67,13 +68,16 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   const key = objectKey(deps.prefix, file, mtimeMs)
   // As it is first: a crash may have left it uploaded in just this state.
   let asItIs: Promise<Fingerprint> | undefined
-  const { store, claims } = deps
+  const { store, claims, prefix } = deps
   // Whoever has stored it: not all keep a CRC32.
   const contentAsItIs = async (): Promise<Fingerprint> =>
     (asItIs ??= fingerprint(path, 'etag', signal))
   const question = { key, path, claims, refused: false }
   let place = await findPlace(store, { ...question, content: contentAsItIs }, signal)
   if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
+  const keys = earlierNames(file).map((name) => objectKey(prefix, name, mtimeMs))
+  const stored = await findStored(store, { keys, content: contentAsItIs, refused: false }, signal)
+  if (stored) return accept(deps, shipment, stored, await contentAsItIs())
 
   await finishMove(deps.folders, path)
   const before = await lstat(path)
@@ -101,7 +105,7 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
 async function finishMove({ open, uploaded, recordings }: Folders, path: string): Promise<void> {
   const file = basename(path)
   for (const folder of [open, uploaded]) {
-    const other = await otherName(path, folder, parse(unsuffixed(file)).name)
+    const other = await otherName(path, folder, parse(earlierNames(file).at(-1) ?? file).name)
     if (other !== undefined) await moveInto(recordings, other, file)
   }
 }

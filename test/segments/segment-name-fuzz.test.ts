@@ -3,6 +3,7 @@ import test from 'node:test'
 import {
   claimedName,
   closedName,
+  earlierNames,
   parseSegmentName,
   safeCameraName,
   segmentPattern,
@@ -10,7 +11,6 @@ import {
   withSuffix,
   type SegmentName,
 } from '../../src/segments/segment-name.ts'
-import { unsuffixed } from '../../src/uploader/ledger.ts'
 import { SeededRandom, seedOf } from '../support/seeded-random.ts'
 
 const inputs = 10_000
@@ -55,7 +55,10 @@ test('whatever a camera is called, the names of its segments go back and forth',
     assert.equal(closedName(claimedName(file, token)), file, says)
     const suffixed = withSuffix(file, 2 + random.below(99_998))
     assert.deepEqual(parseSegmentName(suffixed), parts, says)
-    assert.equal(unsuffixed(suffixed), file, says)
+    assert.deepEqual(earlierNames(suffixed), [file], says)
+    const again = withSuffix(suffixed, 2 + random.below(99_998))
+    assert.deepEqual(parseSegmentName(again), parts, says)
+    assert.deepEqual(earlierNames(again), [suffixed, file], says)
     const startMs = segmentStartMs(parts, Date.now())
     assert.equal(new Date(startMs).getFullYear(), Number(date.slice(0, 4)), says)
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
-import { Ledger, segmentDay, unsuffixed, type LedgerLine } from '../../src/uploader/ledger.ts'
+import { Ledger, segmentDay, type LedgerLine } from '../../src/uploader/ledger.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const day = '2025-01-25'
@@ -59,7 +59,13 @@ test('the day is that of the name, or else of the mtime', () => {
   assert.equal(segmentDay('holiday.mp4', new Date(2024, 5, 7, 1).getTime()), '2024-06-07')
 })
 
-test('the suffix that a move adds can be taken off again', () => {
-  assert.equal(unsuffixed('Front_20250125_153045_2.mp4'), 'Front_20250125_153045.mp4')
-  assert.equal(unsuffixed('Front_20250125_153045.mp4'), 'Front_20250125_153045.mp4')
+test('what was known of a file is known of it under each name that moves give it', async (t) => {
+  const ledger = new Ledger(await temporaryFolder(t))
+  const names = ['', '_2', '_2_3'].map((suffix) => `Front_20250125_153045${suffix}.mp4`)
+  for (const name of names) {
+    await ledger.append(line(name), day)
+    const known = await ledger.linesOf(name, day)
+    const upToIt = names.slice(0, names.indexOf(name) + 1)
+    assert.deepEqual(known.map(({ file }) => file).sort(), upToIt.sort())
+  }
 })

@@ -125,7 +125,11 @@ export class RandomDay {
     }
     // An object that isn't whole, or one that is there twice, would be a number too many.
     const numbers = this.#stored().sort((a = 0, b = 0) => a - b)
-    assert.deepEqual(numbers, this.#all(), this.#said())
+    const keys = [...this.server.objects].map(
+      ([key, { path }]) => `${this.#numbers.get(path)} ${key}`,
+    )
+    const after = `after ${this.events.join(', ')}:\n${keys.join('\n')}\n${this.#said()}`
+    assert.deepEqual(numbers, this.#all(), after)
   }
 
   async #record(): Promise<void> {

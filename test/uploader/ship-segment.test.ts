@@ -4,8 +4,10 @@ import {
   appendFile,
   copyFile,
   link,
+  mkdir,
   readFile,
   readdir,
+  rename,
   rm,
   stat,
   truncate,
@@ -139,6 +141,28 @@ test('the same content under the key is recognised as done, with one ledger line
   assert.equal(server.requests.filter(({ method }) => method === 'PUT').length, 1)
   assert.equal((await ledgerText(day)).trim().split('\n').length, 1)
   assert.deepEqual(await readdir(folders.uploaded), [name])
+})
+
+test('what comes back from uploaded/ is known in S3, whatever suffixes moves have given it', async (t) => {
+  const { server, folders, record, ship } = await openWorkbench(t)
+  const suffixed = (suffix: string): string => name.replace('.mp4', `${suffix}.mp4`)
+  for (const bytes of [500_000, 501_000, 502_000]) {
+    const path = await record(name)
+    await padded(path, bytes)
+    await ship(path)
+  }
+  await rm(folders.ledger, { recursive: true })
+  await mkdir(folders.ledger)
+  for (const [from, to] of [
+    ['_3', '_2'],
+    ['_2', '_2_2'],
+  ] as const) {
+    const path = join(folders.recordings, suffixed(to))
+    await rename(join(folders.uploaded, suffixed(from)), path)
+    const end = await ship(path)
+    assert.ok(end.why === 'shipped' && end.key === key.replace('.mp4', `${from}.mp4`))
+  }
+  assert.equal(server.objects.size, 3)
 })
 
 test('what a crash left uploaded before the ledger line gets its line, and is not sent again', async (t) => {
