@@ -12,19 +12,18 @@ const rounds = 5
 
 /** How soon everything runs, and has stopped. */
 export async function measureRunning(): Promise<Figure[]> {
-  const [starts, stops]: [number[], number[]] = [[], []]
+  const [first, next, stops]: [number[], number[], number[]] = [[], [], []]
   for (let round = 0; round < rounds; round += 1) {
-    const { startSeconds, stopSeconds } = await startAndStop()
-    starts.push(startSeconds)
-    stops.push(stopSeconds)
+    const times = await startAndStop()
+    first.push(times.firstSeconds)
+    next.push(times.nextSeconds)
+    stops.push(times.stopSeconds)
   }
+  // Three seconds, and the longest wait for a keyframe.
+  const title = 'start.sh to the first bytes of 2 cameras, keyframes every 2 s'
   const figures = [
-    atMost(
-      'start.sh to the first bytes of 2 cameras, keyframes every 2 s',
-      median(starts),
-      5,
-      ' s',
-    ),
+    atMost(`${title}: from the second start on`, median(next), 5, ' s'),
+    atMost(`${title}: new cameras`, median(first), 5, ' s'),
     atMost('stop.sh', median(stops), 3, ' s'),
   ]
   for (const daemon of ['recorder', 'uploader'] as const) {
@@ -35,7 +34,9 @@ export async function measureRunning(): Promise<Figure[]> {
   return figures
 }
 
-async function startAndStop(): Promise<{ startSeconds: number; stopSeconds: number }> {
+type Times = Record<'firstSeconds' | 'nextSeconds' | 'stopSeconds', number>
+
+async function startAndStop(): Promise<Times> {
   const stage = await Stage.open()
   const envFile = join(stage.folder, '.env')
   const script = async (name: string): Promise<unknown> =>
@@ -46,14 +47,19 @@ async function startAndStop(): Promise<{ startSeconds: number; stopSeconds: numb
     const rest = `BASE_DIR='${stage.folder}'\nS3_BUCKET_NAME=footage\nS3_ENDPOINT=http://127.0.0.1:9\n`
     await writeFile(envFile, cameras + rest, { mode: 0o600 })
     await mkdir(join(stage.folder, 'recordings', 'open'), { recursive: true })
-    const startedMs = performance.now()
-    const starting = script('start.sh').catch(() => {})
-    await untilBytes(join(stage.folder, 'recordings', 'open'), 2)
-    const startSeconds = (performance.now() - startedMs) / 1000
-    await starting
+    const start = async (): Promise<number> => {
+      const startedMs = performance.now()
+      const starting = script('start.sh').catch(() => {})
+      await untilBytes(join(stage.folder, 'recordings', 'open'), 2)
+      const seconds = (performance.now() - startedMs) / 1000
+      await starting
+      return seconds
+    }
+    const firstSeconds = await start()
     const stoppingMs = performance.now()
     await script('stop.sh')
-    return { startSeconds, stopSeconds: (performance.now() - stoppingMs) / 1000 }
+    const stopSeconds = (performance.now() - stoppingMs) / 1000
+    return { firstSeconds, nextSeconds: await start(), stopSeconds }
   } finally {
     await script('stop.sh').catch(() => {})
     await stage.close()

@@ -1,7 +1,7 @@
 import type { Clock } from '../daemon/clock.ts'
 import { describeError } from '../daemon/logger.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
-import type { Gap, Gaps } from '../segments/gaps.ts'
+import { cameraPaused, type Gap, type Gaps } from '../segments/gaps.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RunEnd } from './ffmpeg-run.ts'
 import type { PastFootage } from './past-footage.ts'
@@ -64,6 +64,11 @@ export class CameraGaps {
     this.#reasons.clear()
     if (fromMs === undefined) return
     void this.#write({ camera: this.#camera, fromMs, toMs: this.#clock.now() - totalMs, reason })
+  }
+
+  /** Some is missing that was no reason to begin anew; in epoch ms. */
+  paused(fromMs: number, toMs: number): void {
+    void this.#write({ camera: this.#camera, fromMs, toMs, reason: cameraPaused })
   }
 
   /** There is none, from now on for this reason. */

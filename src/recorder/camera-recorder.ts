@@ -155,6 +155,7 @@ export class CameraRecorder {
     const run = new FfmpegRun(this.#camera, stream, how, {
       recording: () => this.#reportRecording(run.stream),
       footage: (totalMs) => this.#gaps.footage(totalMs),
+      paused: (fromMs, toMs) => this.#gaps.paused(fromMs, toMs),
       segmentOpened: (file) => this.#segments.opened(file),
       segmentClosed: (file, seconds) => this.#segments.closed(file, seconds),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),

@@ -102,6 +102,8 @@ function videoArgs(stream: StreamInfo, video: VideoOutput): string[] {
     return ['-c:v', 'copy', ...(stream.video === 'hevc' ? ['-tag:v', 'hvc1'] : [])]
   return [
     ...['-c:v', 'libx264', '-preset', 'veryfast', '-pix_fmt', 'yuv420p'],
+    // A camera's pause stays one, instead of as many pictures of what was before.
+    ...['-fps_mode', 'vfr'],
     ...(video.bitrate ? ['-b:v', video.bitrate] : []),
     ...(video.height ? ['-vf', `scale=-2:${video.height}`] : []),
     // Segments can only be cut at keyframes.

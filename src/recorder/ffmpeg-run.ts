@@ -4,6 +4,7 @@ import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
 import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import type { Camera } from './config.ts'
+import { isPause } from '../segments/gaps.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordingInput, type HowToConnect, type RecordingOptions } from './ffmpeg-args.ts'
 import type { Stall } from './stall-verdict.ts'
@@ -29,6 +30,8 @@ export interface RunListener {
   segmentOpened(file: string): void
   /** FFmpeg has closed the oldest segment that it had begun; its duration in seconds. */
   segmentClosed(file: string, seconds: number): void
+  /** Between two segments so much is missing that the camera must have paused; in epoch ms. */
+  paused(fromMs: number, toMs: number): void
   /** A line of FFmpeg's stderr. */
   line(text: string): void
 }
@@ -63,6 +66,8 @@ export class FfmpegRun {
   readonly #child: Child
   readonly #streamCheck: StreamCheck
   #footageMs = 0
+  /** When each segment that isn't closed was begun, in epoch ms, and after how many frames. */
+  readonly #begun: { atMs: number; frames: number }[] = []
   #asked: RunEnd | undefined
   #abandon: (end: RunEnd) => void = () => {}
 
@@ -131,11 +136,14 @@ export class FfmpegRun {
   #readPipes(listener: RunListener): void {
     const [, segmentList, progress] = this.#child.outputs
     if (!segmentList || !progress) return
-    let closed = 0
+    let [closed, lastEnd] = [0, NaN]
     createInterface({ input: segmentList }).on('line', (line) => {
-      const [file = '', start, end] = line.split(',')
+      const [file = '', ...times] = line.split(',')
+      const [start = 0, end = 0] = times.map(Number)
       closed += 1
-      listener.segmentClosed(file, Number(end) - Number(start))
+      this.#judgeCut(start - lastEnd, end - start, listener)
+      lastEnd = end
+      listener.segmentClosed(file, end - start)
     })
     let text = ''
     progress.setEncoding('latin1').on('data', (piece: string) => {
@@ -174,12 +182,22 @@ export class FfmpegRun {
     this.frozenSinceMs = isFrozen ? (this.frozenSinceMs ?? this.videoRoseMs) : undefined
   }
 
+  /** A segment of some seconds is closed that began so much later than the one before ended. */
+  #judgeCut(late: number, seconds: number, listener: RunListener): void {
+    const { atMs, frames } = this.#begun.shift() ?? { atMs: this.#clock.now(), frames: this.frames }
+    const usualStep = seconds / (this.frames - frames)
+    if (isPause(late, usualStep)) listener.paused(atMs - late * 1000, atMs)
+  }
+
   /** Answers whether a line may tell why FFmpeg ends. */
   #readLine(line: string, listener: RunListener): boolean {
     listener.line(line)
     if (line.includes('Input #')) this.connectedMs = this.#clock.monotonicMs()
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
-    if (opened) listener.segmentOpened(basename(opened))
+    if (opened) {
+      this.#begun.push({ atMs: this.#clock.now(), frames: this.frames })
+      listener.segmentOpened(basename(opened))
+    }
     const found = this.#streamCheck.differs(line)
     if (found) this.#end({ why: 'stream changed', found })
     return !/\[(info|verbose|debug)\]/.test(line)

@@ -10,6 +10,18 @@ export interface Gap {
   reason: string
 }
 
+/** The reason of a gap for which no FFmpeg ended. */
+export const cameraPaused = 'camera paused'
+
+const shortestPauseSeconds = 1
+/** Of a camera of a frame every few seconds, one that is late misses nothing. */
+const shortestPauseSteps = 4
+
+/** Whether so long a step from one frame to the next is a pause, where another step is usual. */
+export function isPause(stepSeconds: number, usualSeconds: number): boolean {
+  return stepSeconds >= Math.max(shortestPauseSeconds, shortestPauseSteps * usualSeconds)
+}
+
 /** A line of `data/gaps/YYYY-MM-DD.ndjson`; times in ISO 8601 with the local offset. */
 export interface GapLine {
   camera: string

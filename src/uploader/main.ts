@@ -36,7 +36,8 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const ledger = new Ledger(folders.ledger)
   const status = new UploadStatus(folders, shared.problems, clock)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
-  const shipping = { ...shared, store, ledger, tools, claims: new KeyClaims() }
+  const gaps = new Gaps(folders.gaps)
+  const shipping = { ...shared, store, ledger, gaps, tools, claims: new KeyClaims() }
   const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }
   const queue: UploadQueue = new UploadQueue({
     ...shared,
@@ -50,7 +51,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
     },
   })
   const finder = new SegmentFinder({ ...shared, queue, openFiles: new OpenFiles() })
-  const freeSpace = new FreeSpace({ ...pruning, queue, gaps: new Gaps(folders.gaps) })
+  const freeSpace = new FreeSpace({ ...pruning, queue, gaps })
   const isBusy = (): boolean => queue.waiting.length + queue.inFlight.length > 0
   const key = [prefix, '.check'].filter(Boolean).join('/')
 

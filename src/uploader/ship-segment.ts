@@ -2,19 +2,22 @@ import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename, parse } from 'node:path'
 import { ignoreMissing, moveInto, otherName, type Folders } from '../segments/folders.ts'
-import { earlierNames } from '../segments/segment-name.ts'
+import { cameraPaused, type Gaps } from '../segments/gaps.ts'
+import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { finalize, type Finalized } from './finalize.ts'
 import { fingerprint, isUnchanged, SourceChanged, type Fingerprint } from './fingerprint.ts'
-import { segmentDay, type Ledger } from './ledger.ts'
+import { segmentDay, type Ledger, type LedgerLine } from './ledger.ts'
 import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
 import { findPlace, findStored } from './object-place.ts'
+import { pausesIn } from './pauses.ts'
 import { uploadContent, type UploadDeps } from './upload-content.ts'
 
 export interface ShipDeps extends UploadDeps {
   ledger: Ledger
+  gaps: Gaps
   folders: Folders
   tools: MediaTools
   /** Of every key; may be empty. */
@@ -128,11 +131,12 @@ async function setAside(
 
 /** The object is verified: the ledger says so, and the file moves to `uploaded/`. */
 async function accept(
-  { store, ledger, folders, log, claims }: ShipDeps,
+  deps: ShipDeps,
   { path, mtimeMs }: Shipment,
   object: StoredObject,
   content: Fingerprint,
 ): Promise<ShipEnd> {
+  const { store, ledger, folders, log, claims } = deps
   const file = basename(path)
   if (!(await isUnchanged(path, content))) return { why: 'changed' }
   const day = segmentDay(file, mtimeMs)
@@ -140,6 +144,7 @@ async function accept(
   const known = (await ledger.linesOf(file, day)).some((old) =>
     (['bytes', 'crc32', 'key', 'bucket', 'endpoint'] as const).every((f) => old[f] === line[f]),
   )
+  if (!known) await notePauses(deps, path, line)
   // A crash may have come between the writing of a line and its sync.
   await (known ? ledger.sync(day) : ledger.append(line, day))
   claims.accepted(path)
@@ -147,4 +152,26 @@ async function accept(
   if (!moved) return { why: 'gone' }
   log.info({ file }, 'moved to uploaded/')
   return { why: 'shipped', path: moved, key: object.key, bytes: content.bytes }
+}
+
+/** What is missing within the file becomes lines in `data/gaps/`; a failure of that keeps no footage from S3. */
+async function notePauses(
+  { gaps, log }: ShipDeps,
+  path: string,
+  { file, camera, start }: LedgerLine,
+): Promise<void> {
+  if (!parseSegmentName(file)) return
+  for (const { atSeconds, seconds } of await pausesIn(path)) {
+    const fromMs = Date.parse(start) + atSeconds * 1000
+    const gap = { camera, fromMs, toMs: fromMs + seconds * 1000, reason: cameraPaused }
+    const fields = { file, at: rounded(atSeconds), seconds: rounded(seconds) }
+    log.info(fields, cameraPaused)
+    await gaps.append(gap).catch((error: unknown) => {
+      log.warn({ ...fields, error }, 'a gap cannot be noted')
+    })
+  }
+}
+
+function rounded(seconds: number): number {
+  return Math.round(seconds * 10) / 10
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
@@ -9,6 +10,7 @@ import type { GapLine } from '../../src/segments/gaps.ts'
 import { cachedClip } from '../support/clips.ts'
 import { frameCounters } from '../support/frame-counter.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
+import { S3Server } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 test('every gap is noted with its reason, and lasts as long as the frames that are missing', async (t) => {
@@ -42,7 +44,7 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
     gaps.map(({ reason }) => reason),
     ['camera refused', 'FFmpeg died', 'recorder down'],
   )
-  const missing = await missingSeconds(folder)
+  const missing = await missingSeconds(join(folder, 'recordings'))
   assert.equal(missing.length, gaps.length, String(missing))
   for (const [index, { seconds, camera: name, from, to }] of gaps.entries()) {
     assert.ok(Math.abs(seconds - (missing[index] ?? 0)) < 1, `${seconds} s, but ${missing[index]}`)
@@ -51,6 +53,61 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   t.diagnostic(`noted: ${gaps.map(({ seconds }) => seconds).join(' s, ')} s`)
   t.diagnostic(`missing frames: ${missing.join(' s, ')} s`)
 })
+
+const pauses = [
+  { kind: 'within a segment', gopSeconds: 1, codec: 'copy' },
+  // With nothing but keyframes the recording goes on in a new one.
+  { kind: 'between two segments', gopSeconds: 0.04, codec: 'copy' },
+  { kind: 'in video that is encoded anew', gopSeconds: 1, codec: 'h264' },
+]
+for (const { kind, gopSeconds, codec } of pauses)
+  test(`a pause that needs no restart is noted as well: ${kind}`, async (t) => {
+    const folder = await temporaryFolder(t)
+    const server = await S3Server.start()
+    t.after(async () => server.close())
+    const camera = await startRtspCamera({ clip: await cachedClip({ gopSeconds }) })
+    t.after(async () => camera.close())
+    const { bucket, accessKeyId, secretAccessKey } = server.options
+    const settings = {
+      ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
+      ...{ VIDEO_CODEC: codec, S3_BUCKET_NAME: bucket, S3_ENDPOINT: server.url },
+      ...{ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
+    }
+    const recorder = await startDaemon(t, 'recorder', folder, settings)
+    const uploader = await startDaemon(t, 'uploader', folder, settings)
+    await nextSegment(recorder, /recording started/)
+    const missing: number[] = []
+    // FFmpeg's patience with a silent camera is at half after 7.5 s.
+    for (const ms of [5000, 8000]) {
+      const [before, from] = [camera.frameNow, recorder.lines.length]
+      camera.faults.silent = true
+      await sleep(ms)
+      camera.faults.silent = false
+      missing.push((camera.frameNow - before) / 25)
+      await recorder.line(/segment finished/, { from })
+      await recorder.line(/segment finished/, { from: recorder.lines.length })
+    }
+    await recorder.stop()
+    for (const line of recorder.lines) {
+      const [, file] = /segment finished \(file=([^,]+)/.exec(line) ?? []
+      if (file !== undefined) await uploader.line(new RegExp(`${file}: moved to uploaded`))
+    }
+    const gaps = gapsOf(folder).sort((a, b) => Date.parse(a.from) - Date.parse(b.from))
+    // Those of video that is encoded anew have lost their numbers.
+    const frames = codec === 'copy' ? await missingSeconds(join(folder, 'uploaded')) : missing
+    t.diagnostic(`noted: ${gaps.map(({ seconds }) => seconds).join(' s, ')} s`)
+    t.diagnostic(`missing frames: ${frames.join(' s, ')} s`)
+    assert.deepEqual(
+      gaps.map(({ reason }) => reason),
+      ['camera paused', 'camera paused'],
+    )
+    for (const [index, { seconds }] of gaps.entries()) {
+      const off = seconds - (frames[index] ?? 0)
+      // The camera goes on with its next keyframe.
+      assert.ok(codec === 'copy' ? Math.abs(off) < 0.5 : off > -0.5 && off < 1.5, `off by ${off} s`)
+    }
+    assert.equal(recorder.lines.filter((line) => line.includes('recording started')).length, 1)
+  })
 
 function gapsOf(folder: string): GapLine[] {
   const gaps = join(folder, 'data', 'gaps')
@@ -63,9 +120,8 @@ function gapsOf(folder: string): GapLine[] {
 
 /** The holes between the recorded frames, of which there are 25 a second. */
 async function missingSeconds(folder: string): Promise<number[]> {
-  const recordings = join(folder, 'recordings')
-  const files = readdirSync(recordings).filter((file) => file.endsWith('.mp4'))
-  const lists = await Promise.all(files.map(async (file) => frameCounters(join(recordings, file))))
+  const files = readdirSync(folder).filter((file) => file.endsWith('.mp4'))
+  const lists = await Promise.all(files.map(async (file) => frameCounters(join(folder, file))))
   const counters = lists.flat().sort((a, b) => a - b)
   return counters.flatMap((counter, index) => {
     const missing = counter - (counters[index - 1] ?? counter - 1) - 1

@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execFileSync } from 'node:child_process'
 
@@ -33,6 +33,17 @@ let path: string | undefined
 
 /** The library that the command preloads, wherever a distribution keeps it. */
 function libraryPath(): string {
-  path ??= execFileSync('faketime', ['-m', '-f', '+0', 'printenv', 'LD_PRELOAD']).toString().trim()
+  if (path !== undefined) return path
+  removeLeftovers()
+  path = execFileSync('faketime', ['-m', '-f', '+0', 'printenv', 'LD_PRELOAD']).toString().trim()
   return path
+}
+
+/** What a process leaves here that is killed; the next one that gets its PID fails on it. */
+function removeLeftovers(): void {
+  for (const name of readdirSync('/dev/shm')) {
+    const [, pid] = /^(?:sem\.)?faketime_(?:sem|shm)_(\d+)$/.exec(name) ?? []
+    if (pid !== undefined && !existsSync(`/proc/${pid}`))
+      rmSync(`/dev/shm/${name}`, { force: true })
+  }
 }

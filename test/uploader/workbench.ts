@@ -18,6 +18,7 @@ import { promisify } from 'node:util'
 import { systemClock } from '../../src/daemon/clock.ts'
 import type { Log } from '../../src/daemon/logger.ts'
 import { foldersBelow, makeFolders, type Folders } from '../../src/segments/folders.ts'
+import { Gaps } from '../../src/segments/gaps.ts'
 import { Ledger } from '../../src/uploader/ledger.ts'
 import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import type { PrunerDeps } from '../../src/uploader/pruner.ts'
@@ -123,6 +124,7 @@ export interface Workbench {
   record: (name: string, source?: string) => Promise<string>
   ship: (path: string, signal?: AbortSignal) => Promise<ShipEnd>
   ledgerText: (day: string) => Promise<string>
+  gapsText: (day: string) => Promise<string>
 }
 
 /** Everything that ships a file, around a real S3 server and real folders. */
@@ -140,7 +142,7 @@ export async function openWorkbench(
   const store = new S3ObjectStore({ ...settingsFor(server), ...settings })
   const ledger = new Ledger(folders.ledger)
   const common = { store, ledger, folders, prefix: 'recordings', log, clock: systemClock }
-  const deps = { ...common, tools, claims: new KeyClaims() }
+  const deps = { ...common, tools, gaps: new Gaps(folders.gaps), claims: new KeyClaims() }
   const problems = new ProblemLog(log, systemClock)
   return {
     ...{ server, folders, log, store, ledger, deps },
@@ -154,6 +156,7 @@ export async function openWorkbench(
     },
     ship: async (path, signal = never) => shipSegment(deps, path, () => {}, signal),
     ledgerText: async (day) => readFile(join(folders.ledger, `${day}.ndjson`), 'utf8'),
+    gapsText: async (day) => readFile(join(folders.gaps, `${day}.ndjson`), 'utf8'),
   }
 }
 

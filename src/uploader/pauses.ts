@@ -1,0 +1,123 @@
+import { open } from 'node:fs/promises'
+import { isPause } from '../segments/gaps.ts'
+import { boxesIn, known, need, readBoxes, UnfamiliarMp4, type BoxContent } from './mp4-boxes.ts'
+
+/** A time in a file, between two frames, of which footage is missing. */
+export interface Pause {
+  /** From the beginning of the file. */
+  atSeconds: number
+  seconds: number
+}
+
+/** Half a day of video. */
+const mostFrames = 4_000_000
+/** On each side. */
+const neighbours = 4
+
+/**
+ * Where the video of a finalized file pauses, by its own index: a camera that was cut off for less
+ * than STALL_SECONDS leaves no other trace. None where the index is not one of ours or FFmpeg's.
+ */
+export async function pausesIn(path: string): Promise<Pause[]> {
+  try {
+    const { ticksPerSecond, durations, offsets } = videoTimes(await readIndex(path))
+    const steps = expand(durations).map((ticks) => ticks / ticksPerSecond)
+    // Most files have none; of those, this is all.
+    if (!steps.some((seconds) => isPause(seconds, 0))) return []
+    return pausesOf(shownAt(steps, offsets ? expand(offsets) : [], ticksPerSecond))
+  } catch (error) {
+    if (error instanceof UnfamiliarMp4) return []
+    throw error
+  }
+}
+
+async function readIndex(path: string): Promise<Buffer> {
+  const boxes = await readBoxes(path, 8)
+  const index = boxes.findIndex(({ type }) => type === 'moov')
+  const { bytes, cutOff } = known(boxes[index])
+  need(!cutOff)
+  const at = boxes.slice(0, index).reduce((sum, box) => sum + box.bytes, 0)
+  const file = await open(path, 'r')
+  try {
+    const moov = Buffer.alloc(bytes)
+    const { bytesRead } = await file.read(moov, 0, bytes, at)
+    need(bytesRead === bytes)
+    return moov
+  } finally {
+    await file.close()
+  }
+}
+
+interface VideoTimes {
+  ticksPerSecond: number
+  /** Of the frames in the order of their decoding, as runs: how many times, which number. */
+  durations: Buffer
+  /** From its decoding until a frame is shown, where that isn't at once. */
+  offsets: Buffer | undefined
+}
+
+function videoTimes(moov: Buffer): VideoTimes {
+  for (const trak of children(moov.subarray(8)).filter(({ type }) => type === 'trak')) {
+    const media = children(known(bodyOf(children(trak.body), 'mdia')))
+    const [mdhd, hdlr, minf] = ['mdhd', 'hdlr', 'minf'].map((type) => known(bodyOf(media, type)))
+    if (known(hdlr).toString('latin1', 8, 12) !== 'vide') continue
+    const times = known(mdhd)
+    need(times.length >= 24)
+    // Version 1 has times of 64 bits before it.
+    const ticksPerSecond = times.readUInt32BE(times[0] === 1 ? 20 : 12)
+    need(ticksPerSecond > 0)
+    const tables = children(known(bodyOf(children(known(minf)), 'stbl')))
+    const [durations, offsets] = ['stts', 'ctts'].map((type) => bodyOf(tables, type))
+    return { ticksPerSecond, durations: known(durations), offsets }
+  }
+  throw new UnfamiliarMp4()
+}
+
+/** The numbers of a table of runs; behind its version and the count of its runs. */
+function expand(table: Buffer): number[] {
+  need(table.length % 8 === 0)
+  const numbers: number[] = []
+  for (let at = 8; at < table.length; at += 8) {
+    const [times, number] = [table.readUInt32BE(at), table.readInt32BE(at + 4)]
+    need(numbers.length + times <= mostFrames)
+    for (let n = 0; n < times; n += 1) numbers.push(number)
+  }
+  return numbers
+}
+
+/** When each frame is shown, in seconds from the first, in that order. */
+function shownAt(steps: number[], offsets: number[], ticksPerSecond: number): number[] {
+  let decodedAt = 0
+  const times = steps.map((seconds, index) => {
+    decodedAt += seconds
+    return decodedAt - seconds + (offsets[index] ?? 0) / ticksPerSecond
+  })
+  times.sort((a, b) => a - b)
+  return times.map((time) => time - (times[0] ?? 0))
+}
+
+function pausesOf(times: number[]): Pause[] {
+  const steps = times.slice(1).map((time, index) => time - (times[index] ?? 0))
+  return steps.flatMap((seconds, index) => {
+    if (!isPause(seconds, 0)) return []
+    const usual = usualAround(steps, index)
+    const atSeconds = (times[index] ?? 0) + usual
+    return isPause(seconds, usual) ? [{ atSeconds, seconds: seconds - usual }] : []
+  })
+}
+
+/** The median of the steps beside one: at night a camera may go on slower for hours. */
+function usualAround(steps: number[], index: number): number {
+  const before = steps.slice(Math.max(0, index - neighbours), index)
+  const around = [...before, ...steps.slice(index + 1, index + 1 + neighbours)]
+  around.sort((a, b) => a - b)
+  return around[Math.floor(around.length / 2)] ?? Infinity
+}
+
+function children(content: Buffer): BoxContent[] {
+  return boxesIn(content, /^/)
+}
+
+function bodyOf(boxes: BoxContent[], wanted: string): Buffer | undefined {
+  return boxes.find(({ type }) => type === wanted)?.body
+}
