@@ -107,7 +107,7 @@ function videoArgs(stream: StreamInfo, video: VideoOutput): string[] {
     ...(video.bitrate ? ['-b:v', video.bitrate] : []),
     ...(video.height ? ['-vf', `scale=-2:${video.height}`] : []),
     // Segments can only be cut at keyframes.
-    ...['-force_key_frames', 'expr:gte(t,n_forced*2)'],
+    ...['-force_key_frames', 'expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+2))'],
   ]
 }
 

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises'
 import { isoLocal, localTime } from '../daemon/local-time.ts'
+import { ignoreMissing } from './folders.ts'
 import { Journal } from './journal.ts'
 
 /** A time of which a camera's footage is missing. */
@@ -40,11 +42,25 @@ export class Gaps {
   }
 
   /** Returns when the gap is on the disk. */
-  async append({ camera, fromMs, toMs, reason }: Gap): Promise<void> {
-    // A clock that was set back meanwhile makes an end before the beginning.
-    const endMs = Math.max(fromMs, toMs)
-    const seconds = Math.round((endMs - fromMs) / 100) / 10
-    const line = { camera, from: isoLocal(fromMs), to: isoLocal(endMs), seconds, reason }
-    await this.#journal.append(line, localTime(fromMs).date)
+  async append(gap: Gap): Promise<void> {
+    await this.#journal.append([lineOf(gap)], localTime(gap.fromMs).date)
   }
+
+  /** The same for several, of which those are passed over that have been noted before. */
+  async appendNew(gaps: Gap[]): Promise<void> {
+    for (const day of new Set(gaps.map(({ fromMs }) => localTime(fromMs).date))) {
+      const text = (await readFile(this.#journal.path(day), 'utf8').catch(ignoreMissing)) ?? ''
+      const known = new Set(text.split('\n'))
+      const lines = gaps.filter(({ fromMs }) => localTime(fromMs).date === day).map(lineOf)
+      const fresh = lines.filter((line) => !known.has(JSON.stringify(line)))
+      if (fresh.length > 0) await this.#journal.append(fresh, day)
+    }
+  }
+}
+
+function lineOf({ camera, fromMs, toMs, reason }: Gap): GapLine {
+  // A clock that was set back meanwhile makes an end before the beginning.
+  const endMs = Math.max(fromMs, toMs)
+  const seconds = Math.round((endMs - fromMs) / 100) / 10
+  return { camera, from: isoLocal(fromMs), to: isoLocal(endMs), seconds, reason }
 }

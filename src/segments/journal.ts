@@ -11,9 +11,9 @@ export class Journal<Line> {
     this.#folder = folder
   }
 
-  /** Returns when the line is on the disk. */
-  async append(line: Line, day: string): Promise<void> {
-    const next = this.#appending.catch(() => {}).then(async () => this.#write(line, day))
+  /** Returns when the lines are on the disk. */
+  async append(lines: Line[], day: string): Promise<void> {
+    const next = this.#appending.catch(() => {}).then(async () => this.#write(lines, day))
     this.#appending = next
     return next
   }
@@ -28,7 +28,7 @@ export class Journal<Line> {
     return join(this.#folder, `${day}.ndjson`)
   }
 
-  async #write(line: Line, day: string): Promise<void> {
+  async #write(lines: Line[], day: string): Promise<void> {
     await makeFolder(this.#folder)
     const file = await open(this.path(day), 'a+')
     try {
@@ -37,7 +37,8 @@ export class Journal<Line> {
       if (size > 0) await file.read(last, 0, 1, size - 1)
       // A line that a power cut or a full disk has cut off stays the only one it spoils.
       const repair = size > 0 && last.toString() !== '\n' ? '\n' : ''
-      await file.appendFile(`${repair}${JSON.stringify(line)}\n`)
+      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+      await file.appendFile(`${repair}${text}`)
       await file.sync()
     } finally {
       await file.close()

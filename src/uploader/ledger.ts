@@ -43,10 +43,10 @@ export class Ledger {
   /** Returns when the line is on the disk. */
   async append(line: LedgerLine, day: string): Promise<void> {
     try {
-      await this.#journal.append(line, day)
+      await this.#journal.append([line], day)
     } catch (error) {
       if (!hasCode(error, 'ENOSPC') || !(await this.reserve.give())) throw error
-      await this.#journal.append(line, day)
+      await this.#journal.append([line], day)
     }
   }
 

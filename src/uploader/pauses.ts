@@ -11,6 +11,8 @@ export interface Pause {
 
 /** Half a day of video. */
 const mostFrames = 4_000_000
+/** Of so many, with a keyframe each second. */
+const mostIndexBytes = 64 * 1024 * 1024
 /** On each side. */
 const neighbours = 4
 
@@ -21,9 +23,9 @@ const neighbours = 4
 export async function pausesIn(path: string): Promise<Pause[]> {
   try {
     const { ticksPerSecond, durations, offsets } = videoTimes(await readIndex(path))
-    const steps = expand(durations).map((ticks) => ticks / ticksPerSecond)
     // Most files have none; of those, this is all.
-    if (!steps.some((seconds) => isPause(seconds, 0))) return []
+    if (!runsOf(durations).some(({ number }) => isPause(number / ticksPerSecond, 0))) return []
+    const steps = expand(durations).map((ticks) => ticks / ticksPerSecond)
     return pausesOf(shownAt(steps, offsets ? expand(offsets) : [], ticksPerSecond))
   } catch (error) {
     if (error instanceof UnfamiliarMp4) return []
@@ -35,7 +37,7 @@ async function readIndex(path: string): Promise<Buffer> {
   const boxes = await readBoxes(path, 8)
   const index = boxes.findIndex(({ type }) => type === 'moov')
   const { bytes, cutOff } = known(boxes[index])
-  need(!cutOff)
+  need(!cutOff && bytes <= mostIndexBytes)
   const at = boxes.slice(0, index).reduce((sum, box) => sum + box.bytes, 0)
   const file = await open(path, 'r')
   try {
@@ -73,12 +75,18 @@ function videoTimes(moov: Buffer): VideoTimes {
   throw new UnfamiliarMp4()
 }
 
-/** The numbers of a table of runs; behind its version and the count of its runs. */
+/** The runs of a table; behind its version and their count. */
+function runsOf(table: Buffer): { times: number; number: number }[] {
+  need(table.length >= 8 && table.length % 8 === 0)
+  return Array.from({ length: table.length / 8 - 1 }, (_, index) => {
+    const at = 8 + index * 8
+    return { times: table.readUInt32BE(at), number: table.readInt32BE(at + 4) }
+  })
+}
+
 function expand(table: Buffer): number[] {
-  need(table.length % 8 === 0)
   const numbers: number[] = []
-  for (let at = 8; at < table.length; at += 8) {
-    const [times, number] = [table.readUInt32BE(at), table.readInt32BE(at + 4)]
+  for (const { times, number } of runsOf(table)) {
     need(numbers.length + times <= mostFrames)
     for (let n = 0; n < times; n += 1) numbers.push(number)
   }
@@ -106,12 +114,18 @@ function pausesOf(times: number[]): Pause[] {
   })
 }
 
-/** The median of the steps beside one: at night a camera may go on slower for hours. */
+/** The median of the steps before one, or behind it: at night a camera may go on slower for hours. */
 function usualAround(steps: number[], index: number): number {
   const before = steps.slice(Math.max(0, index - neighbours), index)
-  const around = [...before, ...steps.slice(index + 1, index + 1 + neighbours)]
-  around.sort((a, b) => a - b)
-  return around[Math.floor(around.length / 2)] ?? Infinity
+  const behind = steps.slice(index + 1, index + 1 + neighbours)
+  if (before.length + behind.length === 0) return Infinity
+  return Math.max(median(before), median(behind))
+}
+
+/** Of two in the middle the larger one; 0 of none. */
+function median(numbers: number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? 0
 }
 
 function children(content: Buffer): BoxContent[] {

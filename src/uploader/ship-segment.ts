@@ -24,6 +24,9 @@ export interface ShipDeps extends UploadDeps {
   prefix: string
 }
 
+/** A camera that delivers a frame now and then would fill the disk with lines. */
+const mostPauses = 100
+
 /** How the shipping of a file ended, if nothing failed. */
 export type ShipEnd =
   | { why: 'shipped'; path: string; key: string; bytes: number }
@@ -144,7 +147,7 @@ async function accept(
   const known = (await ledger.linesOf(file, day)).some((old) =>
     (['bytes', 'crc32', 'key', 'bucket', 'endpoint'] as const).every((f) => old[f] === line[f]),
   )
-  if (!known) await notePauses(deps, path, line)
+  if (!known) await notePauses(deps, { path, mtimeMs }, line)
   // A crash may have come between the writing of a line and its sync.
   await (known ? ledger.sync(day) : ledger.append(line, day))
   claims.accepted(path)
@@ -154,21 +157,30 @@ async function accept(
   return { why: 'shipped', path: moved, key: object.key, bytes: content.bytes }
 }
 
-/** What is missing within the file becomes lines in `data/gaps/`; a failure of that keeps no footage from S3. */
+/** What is missing within the file becomes lines in `data/gaps/`; no failure of that keeps footage from S3. */
 async function notePauses(
   { gaps, log }: ShipDeps,
-  path: string,
-  { file, camera, start }: LedgerLine,
+  { path, mtimeMs }: Pick<Shipment, 'path' | 'mtimeMs'>,
+  { file, camera, start, durationSeconds }: LedgerLine,
 ): Promise<void> {
   if (!parseSegmentName(file)) return
-  for (const { atSeconds, seconds } of await pausesIn(path)) {
-    const fromMs = Date.parse(start) + atSeconds * 1000
-    const gap = { camera, fromMs, toMs: fromMs + seconds * 1000, reason: cameraPaused }
-    const fields = { file, at: rounded(atSeconds), seconds: rounded(seconds) }
-    log.info(fields, cameraPaused)
-    await gaps.append(gap).catch((error: unknown) => {
-      log.warn({ ...fields, error }, 'a gap cannot be noted')
+  try {
+    const pauses = await pausesIn(path)
+    if (pauses.length === 0) return
+    const missing = rounded(pauses.reduce((sum, { seconds }) => sum + seconds, 0))
+    log.info({ file, pauses: pauses.length, missing }, cameraPaused)
+    const startMs = Date.parse(start)
+    const byMtimeMs = mtimeMs - durationSeconds * 1000
+    const noted = pauses.slice(0, mostPauses).map(({ atSeconds, seconds }) => {
+      // FFmpeg may have opened the file after the pause, for a frame from before it.
+      const earlierMs = startMs - seconds * 1000
+      const isLate = Math.abs(earlierMs - byMtimeMs) < Math.abs(startMs - byMtimeMs)
+      const fromMs = (atSeconds < 1 && isLate ? earlierMs : startMs) + atSeconds * 1000
+      return { camera, fromMs, toMs: fromMs + seconds * 1000, reason: cameraPaused }
     })
+    await gaps.appendNew(noted)
+  } catch (error) {
+    log.warn({ file, error }, 'pauses cannot be noted')
   }
 }
 

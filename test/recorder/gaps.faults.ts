@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startRtspCamera } from '../../demo/rtsp-camera.ts'
+import { promisify } from 'node:util'
+import { startRtspCamera, type RtspCamera } from '../../demo/rtsp-camera.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
 import type { GapLine } from '../../src/segments/gaps.ts'
@@ -54,18 +56,32 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   t.diagnostic(`missing frames: ${missing.join(' s, ')} s`)
 })
 
+const silence = async (camera: RtspCamera, ms: number): Promise<void> => {
+  camera.faults.silent = true
+  await sleep(ms)
+  camera.faults.silent = false
+}
+/** As a network does that stalls: what the camera could still hand over comes late, the rest never. */
+const stall = async (camera: RtspCamera, ms: number): Promise<void> => {
+  camera.faults.holdBack = true
+  await sleep(800)
+  await silence(camera, ms - 800)
+  camera.faults.holdBack = false
+}
 const pauses = [
-  { kind: 'within a segment', gopSeconds: 1, codec: 'copy' },
+  { kind: 'within a segment', pause: silence },
+  { kind: 'with sound that is encoded anew', pause: silence, audio: 'pcma' as const },
+  { kind: 'behind frames that came late', pause: stall },
   // With nothing but keyframes the recording goes on in a new one.
-  { kind: 'between two segments', gopSeconds: 0.04, codec: 'copy' },
-  { kind: 'in video that is encoded anew', gopSeconds: 1, codec: 'h264' },
+  { kind: 'between two segments', pause: silence, gopSeconds: 0.04 },
+  { kind: 'in video that is encoded anew', pause: silence, codec: 'h264' },
 ]
-for (const { kind, gopSeconds, codec } of pauses)
+for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy' } of pauses)
   test(`a pause that needs no restart is noted as well: ${kind}`, async (t) => {
     const folder = await temporaryFolder(t)
     const server = await S3Server.start()
     t.after(async () => server.close())
-    const camera = await startRtspCamera({ clip: await cachedClip({ gopSeconds }) })
+    const camera = await startRtspCamera({ clip: await cachedClip({ gopSeconds, audio }) })
     t.after(async () => camera.close())
     const { bucket, accessKeyId, secretAccessKey } = server.options
     const settings = {
@@ -76,17 +92,19 @@ for (const { kind, gopSeconds, codec } of pauses)
     const recorder = await startDaemon(t, 'recorder', folder, settings)
     const uploader = await startDaemon(t, 'uploader', folder, settings)
     await nextSegment(recorder, /recording started/)
-    const missing: number[] = []
+    const [missing, over]: [number[], number[]] = [[], []]
     // FFmpeg's patience with a silent camera is at half after 7.5 s.
     for (const ms of [5000, 8000]) {
       const [before, from] = [camera.frameNow, recorder.lines.length]
-      camera.faults.silent = true
-      await sleep(ms)
-      camera.faults.silent = false
+      await pause(camera, ms)
       missing.push((camera.frameNow - before) / 25)
+      over.push(Date.now())
       await recorder.line(/segment finished/, { from })
       await recorder.line(/segment finished/, { from: recorder.lines.length })
+      await recorder.line(/segment finished/, { from: recorder.lines.length })
     }
+    // Something of a segment that has nothing to do with the pause.
+    await sleep(1000)
     await recorder.stop()
     for (const line of recorder.lines) {
       const [, file] = /segment finished \(file=([^,]+)/.exec(line) ?? []
@@ -101,13 +119,33 @@ for (const { kind, gopSeconds, codec } of pauses)
       gaps.map(({ reason }) => reason),
       ['camera paused', 'camera paused'],
     )
-    for (const [index, { seconds }] of gaps.entries()) {
+    for (const [index, { seconds, to }] of gaps.entries()) {
+      assert.ok(Math.abs(Date.parse(to) - (over[index] ?? 0)) < 2500, `until ${to}`)
       const off = seconds - (frames[index] ?? 0)
       // The camera goes on with its next keyframe.
       assert.ok(codec === 'copy' ? Math.abs(off) < 0.5 : off > -0.5 && off < 1.5, `off by ${off} s`)
     }
     assert.equal(recorder.lines.filter((line) => line.includes('recording started')).length, 1)
+    const apart = await soundApart(join(folder, 'uploaded'))
+    t.diagnostic(`sound and picture in the last file: ${apart.toFixed(2)} s apart`)
+    assert.ok(apart < 1)
   })
+
+/** How far apart sound and picture begin and end in the last file. */
+async function soundApart(folder: string): Promise<number> {
+  const [last = ''] = readdirSync(folder)
+    .filter((file) => file.endsWith('.mp4'))
+    .sort()
+    .slice(-1)
+  const wanted = ['-v', 'error', '-show_entries', 'stream=start_time,duration', '-of', 'csv=p=0']
+  const { stdout } = await promisify(execFile)('ffprobe', [...wanted, join(folder, last)])
+  const [video = [], sound = []] = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.split(',').map(Number))
+  const [begin = 0, length = 0] = video.map((seconds, index) => seconds - (sound[index] ?? 0))
+  return Math.max(Math.abs(begin), Math.abs(begin + length))
+}
 
 function gapsOf(folder: string): GapLine[] {
   const gaps = join(folder, 'data', 'gaps')

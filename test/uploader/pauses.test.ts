@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { copyFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import type { GapLine } from '../../src/segments/gaps.ts'
@@ -71,6 +71,8 @@ test('a lost frame, a slow camera and one that becomes slow have no pauses', asy
     // Every second or two, unevenly.
     'eq(n,0)+eq(n,40)+eq(n,70)+eq(n,115)+eq(n,150)+eq(n,200)+eq(n,230)',
     'lt(t,4)+not(mod(n,30))',
+    'lt(t,5)+eq(n,150)+eq(n,190)+eq(n,225)',
+    'gt(t,6)+eq(n,0)+eq(n,40)+eq(n,95)',
   ])
     assert.deepEqual(await pausesOf(t, select, asRecorded), [], select)
 })
@@ -83,6 +85,9 @@ test('a file that has no index of ours or of FFmpeg has none', async (t) => {
     await writeFile(path, content)
     assert.deepEqual(await pausesIn(path), [])
   }
+  await writeFile(path, Buffer.from('\x90\0\0\0moov', 'latin1'))
+  await truncate(path, 0x9000_0000)
+  assert.deepEqual(await pausesIn(path), [])
 })
 
 test('a pause in a segment becomes one line in data/gaps/, though an upload fails in between', async (t) => {
@@ -101,5 +106,11 @@ test('a pause in a segment becomes one line in data/gaps/, though an upload fail
     { camera: 'Front', seconds: 4, reason: 'camera paused' },
   )
   assert.equal(from.slice(0, 19), '2025-01-25T15:30:48')
-  assert.equal(log.count(/^INFO camera paused .*"at":3,"seconds":4/), 1)
+  assert.equal(log.count(/^INFO camera paused .*"pauses":1,"missing":4/), 1)
+
+  // The ledger is lost, and what was uploaded comes back.
+  await rm(folders.ledger, { recursive: true })
+  await rename(join(folders.uploaded, basename(path)), path)
+  assert.equal((await ship(path)).why, 'shipped')
+  assert.equal(await gapsText('2025-01-25'), text)
 })
