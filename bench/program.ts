@@ -50,7 +50,10 @@ export class Stage {
     const env = { ...process.env, ...variables, ENV_FILE: envFile }
     this.#runFolders.push(readEnvironment(env).runFolder)
     const main = join(projectRoot, 'dist', daemon, 'main.js')
-    return this.start(process.execPath, [main], { cwd: projectRoot, env })
+    return this.start(process.execPath, ['--max-semi-space-size=4', main], {
+      cwd: projectRoot,
+      env,
+    })
   }
 
   /** Cameras, or a store, in a process of their own. */

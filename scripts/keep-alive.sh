@@ -77,7 +77,8 @@ run_daemon() {
   # What is edited in .env moves nothing until restart.sh: both daemons must work in one place.
   [[ ! -s $run/base-dir ]] || BASE_DIR=$(known_base)
   [[ -z ${BASE_DIR:-} ]] || export BASE_DIR
-  exec {errors}< <(exec node "dist/$daemon/main.js" 2>&1 >/dev/null </dev/null 8>&- 9>&-)
+  # A small young generation: what is garbage soon takes no memory for long.
+  exec {errors}< <(exec node --max-semi-space-size=4 "dist/$daemon/main.js" 2>&1 >/dev/null </dev/null 8>&- 9>&-)
   pid=$!
   while true; do
     patience=$tick_seconds

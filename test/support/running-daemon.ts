@@ -33,7 +33,8 @@ export class RunningDaemon {
   ) {
     const main = join(projectRoot, 'dist', daemon, 'main.js')
     // Not even a test run that is killed leaves one behind.
-    const args = ['--pdeathsig', 'KILL', '--', ...under, process.execPath, main]
+    const node = [process.execPath, '--max-semi-space-size=4', main]
+    const args = ['--pdeathsig', 'KILL', '--', ...under, ...node]
     this.process = spawn('setpriv', args, {
       cwd: projectRoot,
       env: { ...process.env, ...variables, ENV_FILE: envFile },
