@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
@@ -14,6 +14,7 @@ import {
   processGone,
   recordSeconds,
 } from '../recorder/recordings.ts'
+import { journalLines } from '../support/journal-lines.ts'
 import { startInstallation, until, type Installation } from './installation.ts'
 
 describe('what dies while a camera is recorded', { concurrency: 2 }, () => {
@@ -81,10 +82,7 @@ async function goesOn(
 async function objects(t: TestContext, installation: Installation): Promise<string[]> {
   const { folders } = installation
   await until(60_000, 'everything is in S3', () => mp4Files(folders.recordings).length === 0)
-  const lines = readdirSync(folders.ledger)
-    .sort()
-    .flatMap((file) => readFileSync(join(folders.ledger, file), 'utf8').trim().split('\n'))
-    .map((line) => JSON.parse(line) as LedgerLine)
+  const lines = journalLines<LedgerLine>(folders.ledger)
   const files = lines.map(async ({ endpoint, bucket, key }, index) => {
     const response = await fetch(`${endpoint}/${bucket}/${key}`)
     const file = join(folders.base, `object-${index}.mp4`)

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LedgerLine } from '../../src/uploader/ledger.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
+import { journalLines } from '../support/journal-lines.ts'
 import { startInstallation, unreachableCamera, until, type Installation } from './installation.ts'
 
 const framesPerSecond = 25
@@ -25,10 +27,7 @@ async function frames({ folders }: Installation): Promise<number[]> {
 }
 
 function shipped({ folders }: Installation): string[] {
-  const lines = readdirSync(folders.ledger).flatMap((name) =>
-    readFileSync(join(folders.ledger, name), 'utf8').trim().split('\n'),
-  )
-  return lines.map((line) => (JSON.parse(line) as { file: string }).file)
+  return journalLines<LedgerLine>(folders.ledger).map(({ file }) => file)
 }
 
 describe('a daemon that is suspended', { concurrency: 6 }, () => {

@@ -9,6 +9,7 @@ import { crc32 } from 'node:zlib'
 import { foldersBelow, makeFolders, type Folders } from '../../src/segments/folders.ts'
 import { crcText } from '../../src/uploader/fingerprint.ts'
 import type { LedgerLine } from '../../src/uploader/ledger.ts'
+import { journalLines } from '../support/journal-lines.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { S3Server } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -85,11 +86,8 @@ export class CrashSite {
     await until(atMostMs, 'recordings/ is empty', isEmpty)
   }
 
-  async ledger(): Promise<LedgerLine[]> {
-    const days = await readdir(this.folders.ledger)
-    const texts = days.map(async (file) => readFile(join(this.folders.ledger, file), 'utf8'))
-    const lines = (await Promise.all(texts)).join('').trim().split('\n').filter(Boolean)
-    return lines.map((line) => JSON.parse(line) as LedgerLine)
+  ledger(): LedgerLine[] {
+    return journalLines(this.folders.ledger)
   }
 
   /** Forgets a file that is meant to end otherwise. */
@@ -105,7 +103,7 @@ export class CrashSite {
     for (const folder of [folders.open, folders.quarantine, folders.tmp])
       assert.deepEqual(await readdir(folder), [], folder)
     assert.deepEqual((await readdir(folders.uploaded)).sort(), names)
-    const ledger = await this.ledger()
+    const ledger = this.ledger()
     assert.deepEqual(ledger.map(({ file }) => file).sort(), names)
     assert.deepEqual([...server.objects.keys()].sort(), ledger.map((line) => line.key).sort())
     assert.equal(server.uploads.size, 0, 'an upload in parts was left behind')

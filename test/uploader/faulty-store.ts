@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { LedgerLine } from '../../src/uploader/ledger.ts'
 import { FaultProxy } from '../support/fault-proxy.ts'
+import { journalLines } from '../support/journal-lines.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { S3Server, type S3ServerOptions } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -87,15 +89,18 @@ export class FaultyStore {
     const files = names.map(async (name) => readFile(join(this.folder, 'uploaded', name)))
     const stored = [...this.server.objects.keys()].map(async (key) => this.server.content(key))
     assert.deepEqual(await hashes(stored), await hashes(files))
-    assert.deepEqual((await this.ledger()).map(({ file }) => file).sort(), names)
+    assert.deepEqual(
+      this.ledger()
+        .map(({ file }) => file)
+        .sort(),
+      names,
+    )
     const { size } = this.server.uploads
     assert.ok(size <= mostIncomplete, `${size} multipart uploads are left incomplete`)
   }
 
-  async ledger(): Promise<{ file: string; key: string }[]> {
-    const path = join(this.folder, 'data', 'ledger', '2025-01-25.ndjson')
-    const lines = (await readFile(path, 'utf8')).trim().split('\n')
-    return lines.map((line) => JSON.parse(line) as { file: string; key: string })
+  ledger(): LedgerLine[] {
+    return journalLines(join(this.folder, 'data', 'ledger'))
   }
 }
 

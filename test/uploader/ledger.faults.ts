@@ -122,7 +122,7 @@ describe('the uploader', { concurrency: 4 }, () => {
     assert.equal(site.server.objects.size, 4)
     const second = `recordings/2025/01/25/${file.replace('.mp4', '_2.mp4')}`
     assert.equal(sha(await site.server.content(second)), content)
-    assert.equal((await site.ledger()).filter((line) => line.file === file).length, 2)
+    assert.equal(site.ledger().filter((line) => line.file === file).length, 2)
     const kept = (await readdir(site.folders.uploaded)).sort()
     assert.deepEqual(kept, [...names, file.replace('.mp4', '_2.mp4')].sort())
     await pruneAll(site)

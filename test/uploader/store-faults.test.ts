@@ -69,7 +69,10 @@ describe('the uploader and a store with faults', { concurrency: true }, () => {
     const daemon = await store.uploader()
     await store.shipped(daemon, 3)
 
-    const keys = (await store.ledger()).map(({ key }) => key).sort()
+    const keys = store
+      .ledger()
+      .map(({ key }) => key)
+      .sort()
     const suffixed = (name: string): string => store.keyOf(name).replace('.mp4', '_2.mp4')
     assert.deepEqual(keys, [store.keyOf(same), suffixed(other), suffixed(unknown)])
     assert.equal((await store.server.content(store.keyOf(other))).toString(), 'of somebody else')
