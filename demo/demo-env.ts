@@ -20,6 +20,7 @@ SEGMENT_DURATION=10
 LOCAL_RETENTION_HOURS=1
 S3_ENDPOINT=${store.endpoint}
 S3_BUCKET_NAME=${store.bucket}
+S3_SERVER_SIDE_ENCRYPTION=none
 AWS_REGION=us-east-1
 AWS_ACCESS_KEY_ID='${store.accessKeyId}'
 AWS_SECRET_ACCESS_KEY='${store.secretAccessKey}'

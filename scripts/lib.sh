@@ -7,6 +7,8 @@ umask 077
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 demo_env=$(realpath -m -- "$project/data")/demo/demo.env
 
+misconfigured_code=78
+
 say() { printf '%s\n' "$*"; }
 complain() { printf '%s\n' "$*" >&2; }
 
@@ -43,7 +45,7 @@ forget_real_settings() {
   local name
   for name in $(compgen -e); do
     case $name in
-      AWS_* | S3_* | CAMERA_* | VIDEO_* | STALL_SECONDS | STABLE_SECONDS | RESCAN_SECONDS | SEGMENT_DURATION | UPLOAD_CONCURRENCY | UPLOAD_MAX_MBITS | LOCAL_RETENTION_HOURS | MIN_FREE_DISK_GB | ON_DISK_FULL | BASE_DIR)
+      AWS_* | S3_* | ALERT_* | HEARTBEAT_URL | CAMERA_* | VIDEO_* | STALL_SECONDS | STABLE_SECONDS | RESCAN_SECONDS | SEGMENT_DURATION | UPLOAD_CONCURRENCY | UPLOAD_MAX_MBITS | LOCAL_RETENTION_HOURS | MIN_FREE_DISK_GB | ON_DISK_FULL | BASE_DIR)
         unset "$name"
         ;;
     esac
@@ -63,6 +65,13 @@ all_installations() {
   use_installation "$default"
   if [[ -z $demo || -e $default ]] || anything_running; then say "$default"; fi
   [[ -z $demo ]] || say "$demo"
+}
+
+# Turns to the one that a script is about which tells of no more than one: .env, or the demo without it.
+use_known_installation() {
+  local file=${ENV_FILE:-$project/.env}
+  if [[ -z ${ENV_FILE:-} && ! -e $file && -e $demo_env ]]; then file=$demo_env; fi
+  use_installation "$file"
 }
 
 # The PID of a part of this installation (recorder, keep-alive-recorder, demo, …), if it runs. A
@@ -125,8 +134,8 @@ wait_until() {
 
 is_gone() { ! is_running "$1"; }
 
-# One of the programs in src/cli.
-cli() { node "$project/dist/cli/$1.js" "${@:2}"; }
+# One of the programs in src/cli. That the AWS SDK will need a newer Node.js one day is nothing to mend.
+cli() { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node "$project/dist/cli/$1.js" "${@:2}"; }
 
 # BASE_DIR as start.sh last found it, as far as the configuration was ever good.
 known_base() {
@@ -137,3 +146,15 @@ known_base() {
 
 # Where this installation's logs go.
 logs_folder() { say "$(known_base)/data/logs"; }
+
+explain_env_file() {
+  if [[ $env_file == "$(real_path "$project/.env")" ]]; then
+    complain "There is no configuration yet. Make one and fill in your cameras and your bucket:"
+    complain "  cp .env.example .env && chmod 600 .env"
+  else
+    complain "There is no file $env_file, which ENV_FILE names. Make one from .env.example."
+  fi
+  complain "Or see it work without any camera or account:"
+  complain "  ./scripts/start.sh --demo"
+  exit "$misconfigured_code"
+}

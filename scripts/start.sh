@@ -5,7 +5,6 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
-misconfigured_code=78
 daemons=(recorder uploader)
 
 main() {
@@ -150,18 +149,6 @@ env_mark() { stat -c '%i %s %y' -- "$env_file" 2>/dev/null || true; }
 # What to write in front of a script for this installation.
 prefix() {
   [[ -n $demo || $env_file == "$(real_path "$project/.env")" ]] || say "ENV_FILE=$(printf %q "$env_file") "
-}
-
-explain_env_file() {
-  if [[ $env_file == "$(real_path "$project/.env")" ]]; then
-    complain "There is no configuration yet. Make one and fill in your cameras and your bucket:"
-    complain "  cp .env.example .env && chmod 600 .env"
-  else
-    complain "There is no file $env_file, which ENV_FILE names. Make one from .env.example."
-  fi
-  complain "Or see it work without any camera or account:"
-  complain "  ./scripts/start.sh --demo"
-  exit "$misconfigured_code"
 }
 
 # The cameras and the store come up first: they write the configuration.

@@ -8,7 +8,7 @@ import { baseFolder } from '../segments/installation.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import { baseFolderFaults } from './base-folder.ts'
 import { mergeChecks } from './merged-checks.ts'
-import { count, wrap } from './units.ts'
+import { count, wrap } from '../daemon/units.ts'
 
 const width = 98
 const refusedCode = 78

@@ -4,7 +4,7 @@ import { systemClock } from '../daemon/clock.ts'
 import { readEnvironment } from '../daemon/environment.ts'
 import { readInstallation } from '../segments/installation.ts'
 import { findLeftovers } from './leftovers.ts'
-import { bytesText, count } from './units.ts'
+import { bytesText, count } from '../daemon/units.ts'
 
 const read = readInstallation(readEnvironment())
 if ('faults' in read) throw new Error('check-config comes first')

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { readFile, readlink, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { projectRoot, type Environment } from '../daemon/environment.ts'
+import type { Environment } from '../daemon/environment.ts'
 import type { StatusHeader } from '../daemon/status-file.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
+import { baseFolder } from '../segments/installation.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 
 /** What the recorder says of itself, beside the header. */
@@ -44,7 +45,7 @@ const usualSegmentSeconds = 600
 /** Reads how an installation is; works without any daemon, and with a broken ENV_FILE. */
 export async function readReport(environment: Environment): Promise<InstallationReport> {
   const { file, runFolder, variables } = environment
-  const base = knownBase(runFolder)
+  const base = knownBase(environment)
   const disk = await statfs(join(base, 'recordings')).catch(async () =>
     statfs(base).catch(() => undefined),
   )
@@ -58,11 +59,11 @@ export async function readReport(environment: Environment): Promise<Installation
   }
 }
 
-/** BASE_DIR as start.sh last found it in a good configuration. */
-function knownBase(runFolder: string): string {
+/** BASE_DIR as start.sh last found it in a good configuration, or as it is set. */
+export function knownBase({ runFolder, variables }: Environment): string {
   const remembered = join(runFolder, 'base-dir')
   const [base] = existsSync(remembered) ? readFileSync(remembered, 'utf8').split('\n') : []
-  return base || projectRoot
+  return base || baseFolder(variables.BASE_DIR)
 }
 
 async function readDaemon<Status>(runFolder: string, name: string): Promise<DaemonReport<Status>> {

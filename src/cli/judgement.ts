@@ -2,7 +2,7 @@ import type { StatusHeader } from '../daemon/status-file.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport } from './installation-report.ts'
-import { bytesText, count, durationText } from './units.ts'
+import { bytesText, count, durationText } from '../daemon/units.ts'
 
 export type Verdict = 'ok' | 'degraded' | 'down'
 
@@ -16,10 +16,13 @@ export interface Judgement {
 }
 
 /** A daemon says how it is every 2 s; one that missed five times hangs. */
-const silentAfterMs = 10_000
+export const silentAfterMs = 10_000
+/** With a long STALL_SECONDS nothing ends a recording that has frozen. */
+const frozenAfterMs = 30_000
 /** A camera that has not begun to record by then has a problem. */
 const startsWithinMs = 45_000
-const longestWaitMs = 60 * 60_000
+/** The default of ALERT_UPLOAD_LAG_MINUTES. */
+const usualLagMs = 60 * 60_000
 /** Where the uploader, which knows MIN_FREE_DISK_GB, can't say it. */
 const leastFreeBytes = 1e9
 const noFreeBytes = 1e6
@@ -34,6 +37,7 @@ export function judge(report: InstallationReport, nowMs: number): Judgement {
     ...daemonProblems('uploader', uploader, nowMs),
   ]
   const full = diskIsFull(report) ? [fullDiskProblem(report)] : []
+  const untold = [recorder, uploader].flatMap(({ status }) => status?.alertProblems ?? [])
   const degraded = [
     ...cameraProblems(report, nowMs),
     ...uploadProblems(report, nowMs),
@@ -41,6 +45,7 @@ export function judge(report: InstallationReport, nowMs: number): Judgement {
     ...movedProblems(report),
     ...keepAliveProblems('recorder', recorder),
     ...keepAliveProblems('uploader', uploader),
+    ...untold,
   ]
   // A full disk is the reason of whatever else is wrong.
   const problems = [...full, ...down, ...degraded]
@@ -115,7 +120,9 @@ function cameraProblems({ recorder }: InstallationReport, nowMs: number): string
 
 /** Why a camera doesn't record; undefined if it does, or is just about to. */
 function cameraProblem(camera: CameraStatus, nowMs: number): string | undefined {
-  if (camera.state === 'recording') return undefined
+  const withoutMs = nowMs - Date.parse(camera.footageUntil ?? '')
+  if (camera.state === 'recording')
+    return withoutMs > frozenAfterMs ? `no new video for ${durationText(withoutMs)}` : undefined
   if (camera.problem !== undefined) return camera.problem
   const waited = nowMs - Date.parse(camera.since)
   if (camera.state === 'starting' && waited < startsWithinMs) return undefined
@@ -146,12 +153,12 @@ function quarantineProblem(files: number, base: string): string {
  * wrong: it counts from the uploader's own start.
  */
 function overdue(
-  { oldestWaiting, startedAt }: Partial<UploaderStatus & StatusHeader>,
+  { oldestWaiting, startedAt, uploadLagMs = usualLagMs }: Partial<UploaderStatus & StatusHeader>,
   segmentSeconds: number,
   nowMs: number,
 ): string[] {
   if (oldestWaiting === undefined) return []
   const endMs = Date.parse(oldestWaiting) + segmentSeconds * 1000
   const waitedMs = nowMs - Math.max(endMs, Date.parse(startedAt ?? oldestWaiting))
-  return waitedMs > longestWaitMs ? [`a file has been waiting for ${durationText(waitedMs)}`] : []
+  return waitedMs > uploadLagMs ? [`a file has been waiting for ${durationText(waitedMs)}`] : []
 }

@@ -1,7 +1,7 @@
 import type { StreamInfo } from '../recorder/stream-probe.ts'
 import type { DaemonReport, InstallationReport } from './installation-report.ts'
 import { diskIsFull, fullDiskProblem, isAlive } from './judgement.ts'
-import { wrap } from './units.ts'
+import { wrap } from '../daemon/units.ts'
 
 const width = 98
 

@@ -1,49 +1,57 @@
+import { parseSegmentName } from '../segments/segment-name.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport, RecorderStatus } from './installation-report.ts'
-import type { Judgement } from './judgement.ts'
-import { streamText } from './started-text.ts'
-import { bytesText, count, durationText, momentText, sinceText, wrap } from './units.ts'
+import type { Judgement, Verdict } from './judgement.ts'
+import { bytesText, count, durationText, momentText, sinceText, wrap } from '../daemon/units.ts'
 
-const width = 98
+/** How a word is painted on a terminal. */
+export type Paint = (text: string, as: 'good' | 'bad' | 'poor' | 'faint') => string
+
+/** For pipes and files. */
+export const plain: Paint = (text) => text
+
+const width = 80
 const hourMs = 3_600_000
+const barWidth = 20
+/** The daemons say how they are every 2 s, FFmpeg twice a second. */
+const stalledAfterMs = 8000
+const leastRate = 50_000
+const longestName = 14
+
+const paints: Record<Verdict, Parameters<Paint>[1]> = { ok: 'good', degraded: 'poor', down: 'bad' }
 
 /** What status.sh prints: one line that says it all, then the details. */
 export function statusText(
   report: InstallationReport,
   judgement: Judgement,
-  nowMs: number,
+  { nowMs, paint = plain }: { nowMs: number; paint?: Paint },
 ): string {
   const sections = [
-    recorderSection(report.recorder, nowMs),
+    cameraTable(report.recorder, { nowMs, paint }),
     uploaderSection(report.uploader, nowMs),
     diskSection(report),
-  ]
-  const names = sections.flatMap(({ rows }) => rows.map(([name]) => name.length))
-  const column = 2 + Math.max(10, ...names)
+    daemonsSection(report, nowMs),
+  ].filter((section) => section.length > 0)
   const lines = [
-    ...headline(report, judgement).flatMap((line) => wrap(line, width, 4)),
-    ...sections.flatMap(({ title, rows }) => [
-      '',
-      ...[title, ...rows.map(([name, text]): Row => [`  ${name}`, text])].flatMap(([name, text]) =>
-        wrap(`${name.padEnd(column)} ${text}`, width, column + 1),
-      ),
-    ]),
+    ...headline(report, judgement, paint),
+    ...sections.flatMap((section) => ['', ...section]),
   ]
   return `${lines.join('\n')}\n`
 }
 
-type Row = [name: string, text: string]
-
-interface Section {
-  title: Row
-  rows: Row[]
-}
-
-function headline(report: InstallationReport, { verdict, problems }: Judgement): string[] {
-  if (verdict === 'ok') return [`OK: ${wellText(report)}`]
+function headline(
+  report: InstallationReport,
+  { verdict, problems }: Judgement,
+  paint: Paint,
+): string[] {
   const [first, ...others] = problems
-  return [`${verdict.toUpperCase()}: ${first}`, ...others.map((problem) => `  also: ${problem}`)]
+  const lines =
+    verdict === 'ok'
+      ? [`OK: ${wellText(report)}`]
+      : [`${verdict.toUpperCase()}: ${first}`, ...others.map((problem) => `  also: ${problem}`)]
+  const [top = '', ...rest] = lines.flatMap((line) => wrap(line, width, 4))
+  return [top.replace(/^[A-Z]+/, (word) => paint(word, paints[verdict])), ...rest]
 }
 
 function wellText({ recorder, uploader }: InstallationReport): string {
@@ -58,61 +66,85 @@ function wellText({ recorder, uploader }: InstallationReport): string {
   ].join(', ')
 }
 
-function daemonRow(title: string, report: DaemonReport<unknown>, nowMs: number): Row {
-  const { pid, keepAlivePid, status } = report
-  const up =
-    status && status.pid === pid ? `, up ${durationText(nowMs - Date.parse(status.startedAt))}` : ''
-  const kept = keepAlivePid === undefined ? 'not kept alive' : `kept alive by PID ${keepAlivePid}`
-  return [title, `${pid === undefined ? 'not running' : `PID ${pid}${up}`}; ${kept}`]
-}
-
-function recorderSection(report: DaemonReport<RecorderStatus>, nowMs: number): Section {
-  const cameras = report.pid === undefined ? [] : (report.status?.cameras ?? [])
-  return {
-    title: daemonRow('Recorder', report, nowMs),
-    rows: cameras.flatMap((camera) => cameraRows(camera, nowMs)),
+/** A line for each camera; below it what is wrong, and what the last restart was for. */
+function cameraTable(
+  { pid, status }: DaemonReport<RecorderStatus>,
+  { nowMs, paint }: { nowMs: number; paint: Paint },
+): string[] {
+  const cameras = pid === undefined ? [] : (status?.cameras ?? [])
+  if (cameras.length === 0) return []
+  const names = cameras.map(({ name }) => name.length)
+  const column = Math.min(longestName, Math.max('Cameras'.length, ...names))
+  const cells = (texts: [string, string, string, string, string, string, string]): string => {
+    const [name, state, since, rate, fps, segment, restarts] = texts
+    const left = `${name.padEnd(column)}  ${state} ${since.padStart(11)}`
+    return `${left}  ${rate.padStart(6)} ${fps.padStart(4)}  ${segment.padStart(17)}  ${restarts.padStart(8)}`
   }
+  const head = cells(['Cameras', 'state'.padEnd(10), 'for', 'Mbit/s', 'fps', 'segment', 'restarts'])
+  const rows = cameras.flatMap((camera) => {
+    const { name, since, bitsPerSecond, fps, restartsToday } = camera
+    const state = shownState(camera, nowMs)
+    const paintedState = paint(state.padEnd(10), state === 'recording' ? 'good' : 'bad')
+    const row = cells([
+      ...([cut(name, column), paintedState, durationText(nowMs - Date.parse(since))] as const),
+      bitsPerSecond === undefined ? '–' : (bitsPerSecond / 1e6).toFixed(1),
+      ...([fps === undefined ? '–' : String(Math.round(fps)), segmentText(camera)] as const),
+      String(restartsToday?.count ?? 0),
+    ])
+    return [row, ...belowCamera(camera, nowMs)]
+  })
+  return [paint(head, 'faint'), ...rows]
 }
 
-function cameraRows(camera: CameraStatus, nowMs: number): Row[] {
-  const { name, state, since, stream, file, bytes, growing, problem } = camera
-  const rows: Row[] = [
-    [name, `${state} since ${sinceText(since, nowMs)}${stream ? `; ${streamText(stream)}` : ''}`],
-  ]
-  if (problem !== undefined) rows.push(['', problem])
-  if (file !== undefined)
-    rows.push(['', `${file}, ${bytesText(bytes ?? 0)}, ${growing ? 'growing' : 'not growing'}`])
-  if (camera.lastEnd) rows.push(['', restartText(camera, camera.lastEnd, nowMs)])
-  return rows
+function cut(name: string, most: number): string {
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name
 }
 
-function restartText(
-  { restarts, problem }: CameraStatus,
-  { at, reason }: NonNullable<CameraStatus['lastEnd']>,
-  nowMs: number,
-): string {
-  const why = reason === problem ? '' : `: ${reason}`
-  const times = restarts === 0 ? '' : `restarted ${count(restarts, 'time')}, `
-  return `${times}last failure ${momentText(at, nowMs)}${why}`
+/** When the file that is written was begun, and how large it is: `15:30:00 12.3 MB`. */
+function segmentText({ file, bytes = 0 }: CameraStatus): string {
+  const { time } = (file !== undefined && parseSegmentName(file)) || { time: undefined }
+  if (time === undefined) return '–'
+  return `${time.replace(/(..)(..)(..)/, '$1:$2:$3')} ${bytesText(bytes).padStart(8)}`
 }
 
-function uploaderSection(report: DaemonReport<UploaderStatus>, nowMs: number): Section {
-  const title = daemonRow('Uploader', report, nowMs)
-  const { status } = report
-  if (report.pid === undefined || !status) return { title, rows: [] }
-  const { store, inFlight = [], failed = [], lastUpload, uploaded } = status
-  const rows: Row[] = []
+function shownState({ state, footageUntil }: CameraStatus, nowMs: number): string {
+  if (state === 'starting') return 'connecting'
+  const isStalled = footageUntil !== undefined && nowMs - Date.parse(footageUntil) > stalledAfterMs
+  return state === 'recording' && isStalled ? 'stalled' : state
+}
+
+function belowCamera(camera: CameraStatus, nowMs: number): string[] {
+  const { problem, lastEnd, restartsToday } = camera
+  const lines = problem === undefined ? [] : [problem]
+  if (lastEnd && restartsToday && restartsToday.count > 0 && lastEnd.reason !== problem)
+    lines.push(`last restart after ${momentText(lastEnd.at, nowMs)}: ${lastEnd.reason}`)
+  return lines.flatMap((line) => wrap(`  ${line}`, width, 2))
+}
+
+function uploaderSection(report: DaemonReport<UploaderStatus>, nowMs: number): string[] {
+  const { pid, status } = report
+  if (pid === undefined || !status) return []
+  const { store, inFlight = [], failed = [], lastUpload, uploadedToday, bytesPerSecond } = status
+  const rows: [string, string][] = []
   if (store) rows.push(['S3', storeText(store, nowMs)])
   rows.push(['waiting', waitingText(status, nowMs)])
-  for (const { file, bytes, sentBytes, since } of inFlight) {
-    const sent = `${bytesText(sentBytes)} of ${bytesText(bytes)}`
-    rows.push(['in flight', `${file}, ${sent}, since ${sinceText(since, nowMs)}`])
-  }
+  for (const it of inFlight) rows.push(['in flight', flightText(it)])
   for (const { file, problem } of failed) rows.push(['failed', `${file}: ${problem}`])
+  if (uploadedToday) {
+    const { count: files, bytes } = uploadedToday
+    const isMoving = bytesPerSecond !== undefined && bytesPerSecond >= leastRate
+    const rate = isMoving ? `; ${(bytesPerSecond / 1e6).toFixed(1)} MB/s now` : ''
+    rows.push(['today', `${count(files, 'file')}, ${bytesText(bytes)}${rate}`])
+  }
   rows.push(['last', lastUpload ? lastText(lastUpload, nowMs) : 'nothing uploaded yet'])
-  if (uploaded)
-    rows.push(['uploaded', `${count(uploaded.count, 'file')}, ${bytesText(uploaded.bytes)}`])
-  return { title, rows }
+  return rows.flatMap(([name, text]) => wrap(`${name.padEnd(10)} ${text}`, width, 11))
+}
+
+function flightText({ file, bytes, sentBytes }: UploaderStatus['inFlight'][number]): string {
+  const share = bytes > 0 ? Math.min(1, sentBytes / bytes) : 0
+  const done = Math.round(share * barWidth)
+  const bar = '#'.repeat(done).padEnd(barWidth, '.')
+  return `[${bar}] ${String(Math.round(share * 100)).padStart(3)}% of ${bytesText(bytes)}  ${file}`
 }
 
 function storeText(store: UploaderStatus['store'], nowMs: number): string {
@@ -136,16 +168,32 @@ function lastText(last: NonNullable<UploaderStatus['lastUpload']>, nowMs: number
   return `${momentText(at, nowMs)}: ${key} (${bytesText(bytes)} in ${seconds.toFixed(1)} s)`
 }
 
-function diskSection({ freeBytes, uploader, base }: InstallationReport): Section {
+function diskSection({ freeBytes, uploader, base }: InstallationReport): string[] {
   const free = freeBytes === undefined ? 'cannot be read' : `${bytesText(freeBytes)} free`
-  const { quarantine, fullInHours } = uploader.status ?? {}
+  const { quarantine = 0, fullInHours } = uploader.status ?? {}
   const forecast =
     fullInHours === undefined ? '' : `; full in ${durationText(fullInHours * hourMs)} at this rate`
-  return {
-    title: ['Disk', `${free} at ${base}${forecast}`],
-    rows:
-      quarantine === undefined
-        ? []
-        : [['quarantine', quarantine === 0 ? 'empty' : count(quarantine, 'file')]],
-  }
+  const bad = quarantine > 0 ? `; ${count(quarantine, 'file')} in quarantine` : ''
+  return wrap(`${'disk'.padEnd(10)} ${free} at ${base}${forecast}${bad}`, width, 11)
+}
+
+function daemonsSection({ recorder, uploader }: InstallationReport, nowMs: number): string[] {
+  return [
+    ...wrap(daemonText('recorder', recorder, nowMs), width, 11),
+    ...wrap(daemonText('uploader', uploader, nowMs), width, 11),
+  ]
+}
+
+function daemonText(title: string, report: DaemonReport<unknown>, nowMs: number): string {
+  const { pid, keepAlivePid, status } = report
+  const kept = keepAlivePid === undefined ? 'not kept alive' : `kept alive by ${keepAlivePid}`
+  if (pid === undefined) return `${title.padEnd(10)} not running; ${kept}`
+  const own = status?.pid === pid ? status : undefined
+  const facts = [
+    `PID ${pid}`,
+    ...(own ? [`up ${durationText(nowMs - Date.parse(own.startedAt))}`] : []),
+    ...(own?.cpuPercent === undefined ? [] : [`${own.cpuPercent}% CPU`]),
+    ...(own?.rssBytes === undefined ? [] : [bytesText(own.rssBytes)]),
+  ]
+  return `${title.padEnd(10)} ${facts.join(', ')}; ${kept}`
 }

@@ -1,34 +1,74 @@
-// status.sh: how each of the installations is whose ENV_FILEs are given.
-import { parseArgs } from 'node:util'
+// status.sh: how each of the installations is whose ENV_FILEs are given. With --watch again every
+// second, until it is ended.
+import { styleText } from 'node:util'
 import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, readEnvironment } from '../daemon/environment.ts'
+import { readArguments } from './arguments.ts'
 import { readReport, type InstallationReport } from './installation-report.ts'
-import { exitCodes, isAlive, judge } from './judgement.ts'
-import { statusText } from './status-text.ts'
+import { exitCodes, isAlive, judge, type Judgement } from './judgement.ts'
+import { plain, statusText, type Paint } from './status-text.ts'
+
+interface Judged {
+  report: InstallationReport
+  judgement: Judgement
+}
 
 const daemons = ['recorder', 'uploader'] as const
 /** They give one every 2 s. */
 const nextSignMs = 2500
+const watchEveryMs = 1000
+const styles = { good: 'green', poor: 'yellow', bad: 'red', faint: 'dim' } as const
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean', default: false } },
-})
+const { values, positionals } = readArguments(
+  {
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      watch: { type: 'boolean', default: false },
+    },
+  },
+  'usage: status.sh [--watch] [--json]',
+)
 applyEnvironment(readEnvironment())
-const reports = await Promise.all(positionals.map(lookAt))
-const nowMs = systemClock.now()
-const installations = reports.map((report) => ({ report, judgement: judge(report, nowMs) }))
+const isPainted = process.stdout.isTTY && process.stdout.hasColors()
+const paint: Paint = isPainted ? (text, as) => styleText(styles[as], text) : plain
 
-const text = values.json
-  ? `${JSON.stringify(asJson(), undefined, 2)}\n`
-  : installations
-      .map(({ report, judgement }) => {
-        const title = installations.length > 1 ? `── ${report.envFile}\n` : ''
-        return title + statusText(report, judgement, nowMs)
-      })
-      .join('\n')
-process.stdout.write(text)
-process.exitCode = Math.max(...installations.map(({ judgement }) => exitCodes[judgement.verdict]))
+// Of `status.sh --watch | head` nobody reads on.
+process.stdout.on('error', () => process.exit(0))
+let judged = await lookAtAll()
+while (values.watch) {
+  process.stdout.write(redrawn(shown(judged)))
+  await systemClock.sleep(watchEveryMs)
+  judged = await lookAtAll()
+}
+process.stdout.write(shown(judged))
+process.exitCode = Math.max(0, ...judged.map(({ judgement }) => exitCodes[judgement.verdict]))
+
+async function lookAtAll(): Promise<Judged[]> {
+  const reports = await Promise.all(positionals.map(lookAt))
+  return reports.map((report) => ({ report, judgement: judge(report, systemClock.now()) }))
+}
+
+function shown(installations: Judged[]): string {
+  if (values.json) return `${JSON.stringify(asJson(installations), undefined, 2)}\n`
+  const nowMs = systemClock.now()
+  return installations
+    .map(({ report, judgement }) => {
+      const title = installations.length > 1 ? `── ${report.envFile}\n` : ''
+      return title + statusText(report, judgement, { nowMs, paint })
+    })
+    .join('\n')
+}
+
+/** Over what stood there before, without a flicker; in a pipe, below it. */
+function redrawn(text: string): string {
+  if (!process.stdout.isTTY) return `${text}\n`
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .slice(0, process.stdout.rows - 1)
+  return `\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`
+}
 
 /** A daemon that seems to be silent is given the time for its next sign: the clock may have been set. */
 async function lookAt(file: string): Promise<InstallationReport> {
@@ -46,7 +86,7 @@ async function lookAt(file: string): Promise<InstallationReport> {
 }
 
 /** One installation is the object itself; a demo beside it is its property `demo`. */
-function asJson(): object {
+function asJson(installations: Judged[]): object {
   const [first, second] = installations.map(({ report, judgement }) => ({
     ...judgement,
     ...report,

@@ -141,7 +141,7 @@ export function applyEnvironment({ variables }: Environment): void {
 /** The environment for a child that is no business of the store's: without any secret of ours. */
 export function childVariables(): Record<string, string | undefined> {
   return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(AWS|S3|CAMERA)_/.test(name)),
+    Object.entries(process.env).filter(([name]) => !/^(AWS|S3|CAMERA|ALERT|HEARTBEAT)_/.test(name)),
   )
 }
 

@@ -1,5 +1,8 @@
+import { setMaxListeners } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { Alerting, type AlertOptions } from './alerting.ts'
+import type { Trouble } from './alerts.ts'
 import { systemClock, type Clock } from './clock.ts'
 import {
   applyEnvironment,
@@ -20,12 +23,16 @@ const refusedCode = 78
 /** One Ctrl-C, or one stop of systemd's, is two signals where npm passes its own on. */
 const sameRequestMs = 1000
 
+const alertedAtMostMs = 500
+
 /** What every daemon needs of its configuration. */
 export interface DaemonConfig {
   log: Omit<LogOptions, 'daemon'>
   statusFolder: string
   /** What must never be read anywhere. */
   secrets: string[]
+  /** Undefined: it watches nobody, and tells nobody of anything. */
+  alerts?: AlertOptions
 }
 
 export interface DaemonContext<C> {
@@ -38,6 +45,8 @@ export interface DaemonContext<C> {
   lastStatus: unknown
   /** Says what the status file holds from now on. */
   publish: (status: () => Record<string, unknown>) => void
+  /** Says how to learn from now on what somebody must be told of. */
+  alertOn: (troubles: () => Promise<Trouble[]>) => void
 }
 
 export interface Daemon<C> {
@@ -79,10 +88,22 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   const options = { daemon: daemon.name, folder, runFolder: environment.runFolder }
   const scrub = (text: string): string => redactor.scrub(text)
   const lastStatus = readStatus(options)
-  const statusKept = keepStatus({ ...options, scrub }, () => status(), clock, ended.signal)
+  const alerting =
+    config.alerts &&
+    new Alerting({
+      ...config.alerts,
+      ...{ daemon: daemon.name, statusFolder: folder, lastStatus, scrub, log, clock },
+    })
+  const content = (): Record<string, unknown> => ({ ...status(), ...alerting?.status })
+  const statusKept = keepStatus({ ...options, scrub }, content, clock, ended.signal)
+  const alerted = alerting?.run(stop)
   log.info({ pid: process.pid, node: process.version }, `${daemon.name} started`)
   const publish = (next: typeof status): void => void (status = next)
-  await daemon.run({ config, environment, log, redactor, clock, lastStatus, publish }, stop)
+  const alertOn = (troubles: () => Promise<Trouble[]>): void => alerting?.on(troubles)
+  const context = { config, environment, log, redactor, clock, lastStatus, publish, alertOn }
+  await daemon.run(context, stop)
+  // A disk that is gone may hold it for ever.
+  await Promise.race([alerted, clock.sleep(alertedAtMostMs)])
   ended.abort()
   await statusKept
   log.info({}, `${daemon.name} stopped`)
@@ -116,6 +137,8 @@ function refuse(reason: string): never {
 /** Aborts at the first signal that asks to stop; one that comes later ends the process at once. */
 function stopSignal(name: string, log: Log, clock: Clock): AbortSignal {
   const controller = new AbortController()
+  // Each camera listens, and each part of a daemon: Node warns of more than ten.
+  setMaxListeners(0, controller.signal)
   let firstMs: number | undefined
   const stop = (signal: NodeJS.Signals): void => {
     if (firstMs === undefined) {

@@ -10,7 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import type { Alert } from './alerts.ts'
 import { isoAt, type Clock } from './clock.ts'
+import { SteadyRate } from './steady-rate.ts'
 
 /** How often a daemon says how it is. A status older than five of these is a daemon that hangs. */
 const everyMs = 2000
@@ -21,6 +23,12 @@ export interface StatusHeader {
   pid: number
   startedAt: string
   updatedAt: string
+  /** Of one core, over the last few seconds. */
+  cpuPercent?: number
+  rssBytes?: number
+  /** Of what somebody was told, and it is not over; why that could not be told. */
+  alerts?: Alert[]
+  alertProblems?: string[]
 }
 
 export interface StatusFileOptions {
@@ -54,13 +62,19 @@ export async function keepStatus(
 ): Promise<void> {
   const path = pathOf(options)
   const startedMs = clock.monotonicMs()
+  const cpu = new SteadyRate()
   linkTo(path, join(options.runFolder, `${options.daemon}.status`))
   const write = (): void => {
+    const { user, system } = process.cpuUsage()
+    cpu.look(user + system, clock.monotonicMs())
     const header: StatusHeader = {
       daemon: options.daemon,
       pid: process.pid,
       startedAt: isoAt(clock, startedMs),
       updatedAt: new Date(clock.now()).toISOString(),
+      // Microseconds in a second.
+      cpuPercent: Math.round((cpu.perSecond ?? 0) / 1000) / 10,
+      rssBytes: process.memoryUsage.rss(),
     }
     const text = JSON.stringify({ ...header, ...content() }, undefined, 2)
     replace(path, `${options.scrub(text)}\n`, clock)

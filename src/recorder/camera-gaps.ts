@@ -16,8 +16,8 @@ export interface Footage {
 
 const recorderDown = 'recorder down'
 const retryMs = 10_000
-/** Of the time that went by, a camera's time stamps may cover so little, at night for example. */
-const slowestRate = 0.1
+/** A camera's time stamps may cover so much less than the time that went by, at night for example. */
+const lateMs = 1500
 
 /** Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/`. */
 export class CameraGaps {
@@ -79,8 +79,8 @@ export class CameraGaps {
   }
 
   /**
-   * Until now, unless it is much less than the time that went by: what FFmpeg still had, and writes
-   * at its end, after a camera has long fallen silent, is of then.
+   * Until now, unless it is much less than the time that went by: what FFmpeg still had, or the
+   * network, when a camera had long fallen silent, is of then.
    */
   #writtenUntil(totalMs: number, goesOn: boolean): number {
     const nowMs = this.#clock.monotonicMs()
@@ -88,7 +88,7 @@ export class CameraGaps {
     this.#totalMs = totalMs
     if (!goesOn || !this.#until || 'wallMs' in this.#until) return nowMs
     const { monotonicMs: untilMs } = this.#until
-    return advancedMs < (nowMs - untilMs) * slowestRate ? untilMs + advancedMs : nowMs
+    return nowMs - untilMs - advancedMs > lateMs ? untilMs + advancedMs : nowMs
   }
 
   /** As the wall clock of now has it: one that was set in a gap makes the gap no longer. */

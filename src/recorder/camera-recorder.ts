@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { isoAt, type Clock } from '../daemon/clock.ts'
+import { DailyCount, type DayCount } from '../daemon/daily-count.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
@@ -34,10 +35,12 @@ export interface CameraRecorderDeps {
 export interface CameraStatus extends Partial<CurrentFile>, Footage {
   name: string
   state: 'starting' | 'recording' | 'waiting'
+  /** Since when it has been recorded, or has not. */
   since: string
   url: string
   stream?: StreamInfo | undefined
   restarts: number
+  restartsToday?: DayCount
   lastEnd?: { at: string; reason: string } | undefined
   problem?: string | undefined
 }
@@ -51,6 +54,7 @@ export class CameraRecorder {
   #stream: StreamInfo | undefined
   #run: FfmpegRun | undefined
   #restarts = 0
+  readonly #restartsToday: DailyCount
   #failures = 0
   /** Whether the last try ended because no video came in time. */
   #lateVideo = false
@@ -65,6 +69,7 @@ export class CameraRecorder {
     this.#deps = deps
     const { clock } = deps.options
     this.#sinceMs = clock.monotonicMs()
+    this.#restartsToday = new DailyCount(clock, past?.restartsToday)
     this.#segments = new CameraSegments(camera.name, { ...deps, clock })
     this.#gaps = new CameraGaps(camera.name, past, { ...deps, clock })
   }
@@ -86,7 +91,9 @@ export class CameraRecorder {
       const delayMs = restartDelayMs({ failures: this.#failures, kind, tookMs }, Math.random())
       this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
+      if (signal.aborted) return
       this.#restarts += 1
+      this.#restartsToday.add()
     }
   }
 
@@ -104,6 +111,7 @@ export class CameraRecorder {
       url: withoutCredentials(this.#camera.url),
       stream: this.#stream,
       restarts: this.#restarts,
+      restartsToday: this.#restartsToday.today,
       lastEnd: this.#lastEnd,
       problem: this.#state === 'recording' ? undefined : this.#problemText,
       ...this.#gaps.status,
@@ -206,9 +214,11 @@ export class CameraRecorder {
     problems.report(camera, reason, { camera, reason, nextTrySeconds }, 'not recording')
   }
 
+  /** Tries that come to nothing are one time without a recording. */
   #enter(state: CameraStatus['state']): void {
+    if (state === 'recording' || this.#state === 'recording')
+      this.#sinceMs = this.#deps.options.clock.monotonicMs()
     this.#state = state
-    this.#sinceMs = this.#deps.options.clock.monotonicMs()
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type ConfigFault,
   type Environment,
 } from '../daemon/environment.ts'
+import type { AlertOptions } from '../daemon/alerting.ts'
 import type { DaemonConfig } from '../daemon/run-daemon.ts'
 import type { Folders } from '../segments/folders.ts'
 import { choice, numberBetween, readInstallation } from '../segments/installation.ts'
@@ -27,6 +28,7 @@ export type VideoOutput =
   { codec: 'copy' } | { codec: 'h264'; bitrate: string | undefined; height: number | undefined }
 
 export interface RecorderConfig extends DaemonConfig {
+  alerts: AlertOptions
   cameras: Camera[]
   folders: Folders
   segmentSeconds: number
@@ -75,7 +77,7 @@ export function readRecorderConfig(environment: Environment): Checked<RecorderCo
     const lists = [base, checked, cameras].map((part) => ('faults' in part ? part.faults : []))
     return { faults: lists.flat() }
   }
-  const { folders, log, warnings } = base.installation
+  const { folders, log, alerts, secrets, warnings } = base.installation
   const { VIDEO_CODEC, VIDEO_BITRATE, VIDEO_HEIGHT } = checked.value
   return {
     config: {
@@ -83,7 +85,9 @@ export function readRecorderConfig(environment: Environment): Checked<RecorderCo
       folders,
       log,
       statusFolder: folders.status,
-      secrets: cameras.secrets,
+      secrets: [...cameras.secrets, ...secrets],
+      // The uploader beats for both.
+      alerts: { ...alerts, heartbeatUrl: undefined, other: 'uploader' },
       segmentSeconds: checked.value.SEGMENT_DURATION,
       stallAfterMs: checked.value.STALL_SECONDS * 1000,
       video:

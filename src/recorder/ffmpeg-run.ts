@@ -24,7 +24,7 @@ export type RunEnd =
 export interface RunListener {
   /** The first video packet has been written. */
   recording(): void
-  /** More video has been written: so much since the run began. */
+  /** More video has been written: so much since its first frame. */
   footage(totalMs: number): void
   /** FFmpeg has begun a segment, in `open/` under this name. */
   segmentOpened(file: string): void
@@ -66,6 +66,9 @@ export class FfmpegRun {
   readonly #child: Child
   readonly #streamCheck: StreamCheck
   #footageMs = 0
+  /** How much sound came before the first video, and when there was still none. */
+  #soundAloneMs = 0
+  #noVideoYetMs: number
   /** When each segment that isn't closed was begun, in epoch ms, and after how many frames. */
   readonly #begun: { atMs: number; frames: number }[] = []
   #asked: RunEnd | undefined
@@ -81,6 +84,7 @@ export class FfmpegRun {
     this.#clock = options.clock
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
+    this.#noVideoYetMs = this.startedMs
     this.#streamCheck = new StreamCheck(stream)
     const input = recordingInput(camera, stream, options)
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
@@ -161,13 +165,24 @@ export class FfmpegRun {
     const frames = Number(/^frame=\s*(\d+)/.exec(block)?.[1] ?? 0)
     const footageUs = /^out_time_us=(\d+)/m.exec(block)?.[1]
     const footageMs = footageUs === undefined ? this.#footageMs : Number(footageUs) / 1000
+    if (frames === 0) this.#noVideoYetMs = this.#clock.monotonicMs()
     if (frames <= this.frames) return
-    if (this.frames === 0) listener.recording()
+    if (this.frames === 0) {
+      this.#soundAloneMs = Math.max(0, footageMs - this.#firstVideoMs(frames))
+      listener.recording()
+    }
     this.#judgeTime(footageMs)
     this.frames = frames
     this.videoRoseMs = this.#clock.monotonicMs()
     this.finishedSegment = finishedSegment
-    listener.footage(footageMs)
+    listener.footage(footageMs - this.#soundAloneMs)
+  }
+
+  /** How much video the first frames are at most: what has come since there was none, or was sent at once. */
+  #firstVideoMs(frames: number): number {
+    const { fps } = this.stream
+    const sinceMs = this.#clock.monotonicMs() - this.#noVideoYetMs
+    return fps ? Math.max(sinceMs, (frames * 1000) / fps) : sinceMs
   }
 
   /** Compares how far the footage has come, by the camera's time stamps, with the clock. */

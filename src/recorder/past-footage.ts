@@ -13,6 +13,7 @@ const lastWords = z.object({
       name: z.string(),
       footageUntil: z.string().optional(),
       gap: z.string().optional(),
+      restartsToday: z.unknown().optional(),
     }),
   ),
 })
@@ -26,6 +27,8 @@ export interface PastFootage {
   /** When that recorder was last heard of. */
   downSinceMs: number
   gap?: string | undefined
+  /** As its status said it. */
+  restartsToday?: unknown
 }
 
 /**
@@ -39,14 +42,15 @@ export async function pastFootage(
 ): Promise<Map<string, PastFootage>> {
   const past = new Map<string, PastFootage>()
   const { data } = lastWords.safeParse(status)
-  for (const { name, footageUntil, gap } of data?.cameras ?? []) {
+  for (const { name, footageUntil, gap, restartsToday } of data?.cameras ?? []) {
     if (footageUntil === undefined) continue
     const downSinceMs = Date.parse(data?.updatedAt ?? footageUntil)
-    past.set(name, { untilMs: Date.parse(footageUntil), downSinceMs, gap })
+    past.set(name, { untilMs: Date.parse(footageUntil), downSinceMs, gap, restartsToday })
   }
   for (const [camera, untilMs] of await newestFiles(folders, nowMs)) {
     const known = past.get(camera)
-    if (!known || known.untilMs < untilMs) past.set(camera, { untilMs, downSinceMs: untilMs })
+    if (!known || known.untilMs < untilMs)
+      past.set(camera, { untilMs, downSinceMs: untilMs, restartsToday: known?.restartsToday })
   }
   return past
 }

@@ -9,6 +9,7 @@ import {
   type OpenFilesSource,
 } from '../daemon/open-files.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
+import { SteadyRate } from '../daemon/steady-rate.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
 import { stallVerdict } from './stall-verdict.ts'
@@ -24,11 +25,16 @@ export interface CurrentFile {
   file: string
   bytes: number
   growing: boolean
+  /** As of the last looks; absent before the second. */
+  bitsPerSecond?: number | undefined
+  fps?: number | undefined
 }
 
 interface Watched {
   run: FfmpegRun
   current?: CurrentFile
+  readonly bytesRate: SteadyRate
+  readonly framesRate: SteadyRate
   fileDeleted: boolean
   seenOpenMs: number
   seenWrittenMs: number
@@ -69,6 +75,8 @@ export class Watchdog {
     this.#watched.set(run, {
       run,
       fileDeleted: false,
+      bytesRate: new SteadyRate(),
+      framesRate: new SteadyRate(),
       seenOpenMs: now,
       seenWrittenMs: now,
       noOpenFileMs: 0,
@@ -159,7 +167,14 @@ export class Watchdog {
     const file = closedName(basename(mine.path))
     const growing = before?.file !== file || before.bytes !== bytes
     if (growing) watched.seenWrittenMs = now
-    watched.current = { file, bytes, growing }
+    const { bytesRate, framesRate } = watched
+    // What the file before got at its end nobody has seen.
+    if (before?.file === file) bytesRate.look(bytes, now)
+    else bytesRate.restart(bytes, now)
+    framesRate.look(run.frames, now)
+    const bitsPerSecond = bytesRate.perSecond && Math.round(bytesRate.perSecond * 8)
+    const fps = framesRate.perSecond && Math.round(framesRate.perSecond * 10) / 10
+    watched.current = { file, bytes, growing, bitsPerSecond, fps }
   }
 }
 

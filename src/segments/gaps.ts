@@ -41,6 +41,16 @@ export class Gaps {
     this.#journal = new Journal(folder)
   }
 
+  /** All that were ever noted, but for what is cut off or has no times. */
+  async all(): Promise<Gap[]> {
+    const days = await this.#journal.days()
+    const lines = await Promise.all(days.map(async (day) => this.#journal.lines(day)))
+    return lines.flat().flatMap(({ camera, from = '', to = '', reason = 'unknown' }) => {
+      const [fromMs, toMs] = [Date.parse(from), Date.parse(to)]
+      return camera !== undefined && toMs >= fromMs ? [{ camera, fromMs, toMs, reason }] : []
+    })
+  }
+
   /** Returns when the gap is on the disk. */
   async append(gap: Gap): Promise<void> {
     await this.#journal.append([lineOf(gap)], localTime(gap.fromMs).date)

@@ -8,6 +8,7 @@ import {
   type ConfigFault,
   type Environment,
 } from '../daemon/environment.ts'
+import type { AlertOptions } from '../daemon/alerting.ts'
 import { logLevels, type LogOptions } from '../daemon/logger.ts'
 import { foldersBelow, type Folders } from './folders.ts'
 
@@ -15,6 +16,11 @@ import { foldersBelow, type Folders } from './folders.ts'
 export interface Installation {
   folders: Folders
   log: Omit<LogOptions, 'daemon'>
+  alerts: Omit<AlertOptions, 'other'>
+  /** How late an upload may be until somebody is told. */
+  uploadLagMs: number
+  /** Who has such a URL may write to whoever reads it. */
+  secrets: string[]
   warnings: string[]
 }
 
@@ -51,6 +57,10 @@ export const knownVariables = [
   'LOG_LEVEL',
   'LOG_FORMAT',
   'LOG_RETENTION_DAYS',
+  'ALERT_WEBHOOK_URL',
+  'ALERT_AFTER_SECONDS',
+  'ALERT_UPLOAD_LAG_MINUTES',
+  'HEARTBEAT_URL',
   'TZ',
 ]
 
@@ -62,12 +72,27 @@ const exampleValues: Record<string, string> = {
   CAMERA_1_URL: 'rtsp://admin:password@192.168.1.10:554/Preview_01_main',
 }
 
+const webhookExpected =
+  'the http(s) address that takes messages, without a password, for example https://hooks.slack.com/services/…'
+const heartbeatExpected =
+  'the http(s) address that is to be asked every minute, for example https://hc-ping.com/…'
+
 const schema = z.object({
   BASE_DIR: z.string().optional(),
   LOG_LEVEL: choice(logLevels, 'INFO', (text) => text.toUpperCase()),
   LOG_FORMAT: choice(['text', 'json'], 'text'),
   LOG_RETENTION_DAYS: numberBetween(0, 36_500, 14, 'a number of days, for example 14'),
+  ALERT_WEBHOOK_URL: z.string().trim().refine(isWebUrl, webhookExpected).optional(),
+  ALERT_AFTER_SECONDS: numberBetween(1, 86_400, 120, 'seconds, 1 to 86400, for example 120'),
+  ALERT_UPLOAD_LAG_MINUTES: numberBetween(0.1, 1e5, 60, 'minutes, 0.1 or more, for example 60'),
+  HEARTBEAT_URL: z.string().trim().refine(isWebUrl, heartbeatExpected).optional(),
 })
+
+function isWebUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, username, password } = new URL(text)
+  return /^https?:$/.test(protocol) && !username && !password
+}
 
 export function readInstallation(
   environment: Environment,
@@ -82,7 +107,8 @@ export function readInstallation(
     ...unedited(environment),
   ]
   if ('faults' in checked || faults.length > 0) return { faults }
-  const { BASE_DIR, LOG_LEVEL, LOG_FORMAT, LOG_RETENTION_DAYS } = checked.value
+  const { BASE_DIR, LOG_LEVEL, LOG_FORMAT, LOG_RETENTION_DAYS, ...rest } = checked.value
+  const { ALERT_WEBHOOK_URL: webhookUrl, HEARTBEAT_URL: heartbeatUrl } = rest
   const folders = foldersBelow(baseFolder(BASE_DIR))
   return {
     installation: {
@@ -93,6 +119,9 @@ export function readInstallation(
         format: LOG_FORMAT,
         retentionDays: LOG_RETENTION_DAYS,
       },
+      alerts: { webhookUrl, heartbeatUrl, afterMs: rest.ALERT_AFTER_SECONDS * 1000 },
+      uploadLagMs: rest.ALERT_UPLOAD_LAG_MINUTES * 60_000,
+      secrets: [webhookUrl, heartbeatUrl].filter((url) => url !== undefined),
       warnings: [...typos.warnings, ...zoneWarnings(environment)],
     },
   }

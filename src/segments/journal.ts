@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeFolder, syncFile, syncFolder } from './folders.ts'
+import { ignoreMissing, makeFolder, syncFile, syncFolder } from './folders.ts'
 
 /** A folder of files `YYYY-MM-DD.ndjson`: one JSON object a line, only ever appended to. */
 export class Journal<Line> {
@@ -24,6 +24,18 @@ export class Journal<Line> {
     await syncFolder(this.#folder)
   }
 
+  /** The days of which there are lines, in their order. */
+  async days(): Promise<string[]> {
+    const names = (await readdir(this.#folder).catch(ignoreMissing)) ?? []
+    return names.flatMap((name) => /^(\d{4}-\d\d-\d\d)\.ndjson$/.exec(name)?.[1] ?? []).sort()
+  }
+
+  /** The lines of a day, without those that a crash has cut off. */
+  async lines(day: string): Promise<Partial<Line>[]> {
+    const text = (await readFile(this.path(day), 'utf8').catch(ignoreMissing)) ?? ''
+    return text.split('\n').flatMap((json) => parseLine(json) ?? [])
+  }
+
   path(day: string): string {
     return join(this.#folder, `${day}.ndjson`)
   }
@@ -44,5 +56,15 @@ export class Journal<Line> {
       await file.close()
     }
     await syncFolder(this.#folder)
+  }
+}
+
+/** Nothing of a line that is cut off. */
+export function parseLine<Line>(json: string): Partial<Line> | undefined {
+  try {
+    const line = JSON.parse(json) as Partial<Line> | null
+    return typeof line === 'object' && line ? line : undefined
+  } catch {
+    return undefined
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AlertOptions } from '../daemon/alerting.ts'
 import type { DaemonConfig } from '../daemon/run-daemon.ts'
 import {
   checkVariables,
@@ -12,6 +13,7 @@ import { diskFullPolicies, type DiskFullPolicy } from './free-space.ts'
 import type { S3Settings } from './s3-object-store.ts'
 
 export interface UploaderConfig extends DaemonConfig {
+  alerts: AlertOptions
   folders: Folders
   store: S3Settings
   /** Of every key, without slashes at its ends; may be empty. */
@@ -24,6 +26,7 @@ export interface UploaderConfig extends DaemonConfig {
   maxMbits: number | undefined
   minFreeBytes: number
   onDiskFull: DiskFullPolicy
+  uploadLagMs: number
 }
 
 const encryptions = ['AES256', 'aws:kms', 'none'] as const
@@ -95,7 +98,7 @@ export function readUploaderConfig(environment: Environment): Checked<UploaderCo
     ...halfCredentials(environment),
   ]
   if ('faults' in installed || 'faults' in checked || faults.length > 0) return { faults }
-  const { folders, log, warnings } = installed.installation
+  const { folders, log, alerts, uploadLagMs, warnings } = installed.installation
   const { value } = checked
   const secrets = [value.AWS_SECRET_ACCESS_KEY, value.AWS_SESSION_TOKEN, value.AWS_ACCESS_KEY_ID]
   return {
@@ -103,7 +106,8 @@ export function readUploaderConfig(environment: Environment): Checked<UploaderCo
       log,
       folders,
       statusFolder: folders.status,
-      secrets: secrets.filter((secret) => secret !== undefined),
+      secrets: [...installed.installation.secrets, ...secrets.filter((it) => it !== undefined)],
+      ...{ alerts: { ...alerts, other: 'recorder' }, uploadLagMs },
       store: storeSettings(value),
       prefix: value.S3_PREFIX,
       retentionMs: value.LOCAL_RETENTION_HOURS * 3_600_000,

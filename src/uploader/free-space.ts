@@ -32,6 +32,8 @@ export interface DiskState {
 const lookEveryMs = 10_000
 /** A shortage is over when so much more than the minimum is free, lest it end at every file. */
 const overFactor = 1.1
+/** So much is made free, for what is recorded meanwhile, lest each pruning seem to fail. */
+const pruneFactor = 1.02
 /** Where deleting frees nothing (snapshots hold it), footage is not thrown after footage. */
 const vainPauseMs = 10 * 60_000
 const reserveFromBytes = 4e6
@@ -42,6 +44,7 @@ const sentence = 'free space has fallen below MIN_FREE_DISK_GB'
 export class FreeSpace {
   readonly #deps: FreeSpaceDeps
   readonly #forecast = new DiskForecast()
+  /** Once `uploaded/` has made room, and before footage is dropped: that mends nothing. */
   #freeBytes: number | undefined
   #isShort = false
   #dropAgainMs = 0
@@ -75,26 +78,33 @@ export class FreeSpace {
 
   /** Looks once, and makes room where it must. */
   async look(signal: AbortSignal): Promise<void> {
-    const { folders, ledger, minFreeBytes, onDiskFull } = this.#deps
+    const { ledger, minFreeBytes, onDiskFull } = this.#deps
     const beforeBytes = await this.#measure()
     if (beforeBytes === undefined) return
     this.#forecast.add({ atMs: this.#deps.clock.monotonicMs(), freeBytes: beforeBytes })
     // Not the last room there is.
     if (beforeBytes >= reserveFromBytes) await ledger.reserve.fill().catch(() => {})
-    if (minFreeBytes === 0) return
-    // Mostly the same disk; where it isn't, pruning keeps room for what moves to uploaded/.
-    const missing = minFreeBytes - ((await freeBytesAt(folders.uploaded)) ?? Infinity)
-    if (missing > 0) await pruneEarly(this.#deps, missing, signal)
+    if (minFreeBytes > 0) await this.#prune(signal)
     const freeBytes = (await this.#measure()) ?? beforeBytes
+    this.#freeBytes = freeBytes
+    if (minFreeBytes === 0) return
     const isHelped = freeBytes >= minFreeBytes
     const dropped = !isHelped && onDiskFull === 'drop-oldest' ? await this.#dropOldest(signal) : 0
-    if (beforeBytes < minFreeBytes) this.#report(shortage(onDiskFull, isHelped, dropped))
-    else if (this.#isShort && beforeBytes >= minFreeBytes * overFactor) this.#reportOver()
+    if (beforeBytes < minFreeBytes) await this.#report(shortage(onDiskFull, isHelped, dropped))
+    else if (this.#isShort && beforeBytes >= minFreeBytes * overFactor)
+      this.#reportOver(beforeBytes)
+  }
+
+  /** Mostly it is the same disk; where it isn't, this keeps room for what moves to uploaded/. */
+  async #prune(signal: AbortSignal): Promise<void> {
+    const { folders, minFreeBytes } = this.#deps
+    const freeBytes = (await freeBytesAt(folders.uploaded)) ?? Infinity
+    if (freeBytes < minFreeBytes)
+      await pruneEarly(this.#deps, minFreeBytes * pruneFactor - freeBytes, signal)
   }
 
   async #measure(): Promise<number | undefined> {
-    this.#freeBytes = await freeBytesAt(this.#deps.folders.recordings)
-    return this.#freeBytes
+    return freeBytesAt(this.#deps.folders.recordings)
   }
 
   /** Returns how many bytes it has dropped. */
@@ -143,20 +153,17 @@ export class FreeSpace {
     return bytes
   }
 
-  #report(reason: string): void {
+  async #report(reason: string): Promise<void> {
     this.#isShort = true
-    const { freeBytes } = this.status
+    const freeBytes = await this.#measure()
     this.#deps.problems.report('disk', reason, { reason, freeBytes }, sentence)
   }
 
-  #reportOver(): void {
+  #reportOver(freeBytes: number): void {
     this.#isShort = false
     const over = this.#deps.problems.over('disk')
     this.#deps.problems.over('disk snapshots')
-    this.#deps.log.info(
-      { since: over?.since, freeBytes: this.#freeBytes },
-      'there is room on the disk again',
-    )
+    this.#deps.log.info({ since: over?.since, freeBytes }, 'there is room on the disk again')
   }
 }
 

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { localTime } from '../daemon/local-time.ts'
 import { hasCode, ignoreMissing } from '../segments/folders.ts'
-import { Journal } from '../segments/journal.ts'
+import { Journal, parseLine } from '../segments/journal.ts'
 import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { DiskReserve } from './disk-reserve.ts'
 
@@ -50,6 +50,16 @@ export class Ledger {
     }
   }
 
+  /** The days of which something is in S3, in their order. */
+  async days(): Promise<string[]> {
+    return this.#journal.days()
+  }
+
+  /** All that is known of a day. */
+  async linesOn(day: string): Promise<LedgerLine[]> {
+    return (await this.#journal.lines(day)).filter(isProof)
+  }
+
   /** Returns when all lines of a day are on the disk. */
   async sync(day: string): Promise<void> {
     await this.#journal.sync(day)
@@ -85,8 +95,9 @@ async function readOn(path: string, read: Read): Promise<void> {
   const whole = content.subarray(0, content.lastIndexOf('\n') + 1)
   read.bytes += whole.length
   for (const json of whole.toString().split('\n')) {
-    const line = parseLine(json)
-    if (line) read.lines.set(line.file, [...(read.lines.get(line.file) ?? []), line])
+    const line = parseLine<LedgerLine>(json)
+    if (line && isProof(line))
+      read.lines.set(line.file, [...(read.lines.get(line.file) ?? []), line])
   }
 }
 
@@ -97,12 +108,7 @@ export function segmentDay(file: string, mtimeMs: number): string {
   return `${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}`
 }
 
-function parseLine(json: string): LedgerLine | undefined {
-  try {
-    const line = JSON.parse(json) as Partial<LedgerLine> | null
-    const proves = typeof line?.file === 'string' && typeof line.bytes === 'number'
-    return proves && typeof line.crc32 === 'string' ? (line as LedgerLine) : undefined
-  } catch {
-    return undefined
-  }
+function isProof(line: Partial<LedgerLine>): line is LedgerLine {
+  const { file, bytes, crc32 } = line
+  return typeof file === 'string' && typeof bytes === 'number' && typeof crc32 === 'string'
 }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import { OpenFiles } from '../daemon/open-files.ts'
+import { lastAlerts } from '../daemon/other-daemon.ts'
 import { runDaemon, type DaemonContext } from '../daemon/run-daemon.ts'
 import { Gaps } from '../segments/gaps.ts'
 import { makeFolders } from '../segments/folders.ts'
@@ -17,6 +18,7 @@ import { checkStore, StoreHealth } from './store-health.ts'
 import { KeyClaims } from './object-place.ts'
 import { UploadQueue } from './upload-queue.ts'
 import { UploadStatus } from './upload-status.ts'
+import { diskTroubles, uploadTroubles } from './upload-troubles.ts'
 import { UpstreamLimit } from './upstream-limit.ts'
 
 await runDaemon({ name: 'uploader', configure: readUploaderConfig, run })
@@ -34,10 +36,11 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
     config.maxMbits === undefined ? undefined : new UpstreamLimit(config.maxMbits, clock)
   const store = health.watch(new S3ObjectStore(config.store, clock, limit))
   const ledger = new Ledger(folders.ledger)
-  const status = new UploadStatus(folders, shared.problems, clock)
+  const status = new UploadStatus(folders, shared, context.lastStatus)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
   const gaps = new Gaps(folders.gaps)
-  const shipping = { ...shared, store, ledger, gaps, tools, claims: new KeyClaims() }
+  const begun = { startedMs: clock.now(), claims: new KeyClaims() }
+  const shipping = { ...shared, ...begun, store, ledger, gaps, tools }
   const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }
   const queue: UploadQueue = new UploadQueue({
     ...shared,
@@ -55,7 +58,15 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const isBusy = (): boolean => queue.waiting.length + queue.inFlight.length > 0
   const key = [prefix, '.check'].filter(Boolean).join('/')
 
-  context.publish(() => status.of(queue, health, freeSpace.status))
+  const { alerts, uploadLagMs } = config
+  context.publish(() => ({ ...status.of(queue, health, freeSpace.status), uploadLagMs }))
+  // What was late for an earlier uploader is late still.
+  const wasLate = lastAlerts(context.lastStatus).alerts.some(({ subject }) => subject === 'uploads')
+  const beganMs = wasLate ? -Infinity : clock.monotonicMs()
+  context.alertOn(async () => [
+    ...(await uploadTroubles({ queue, health, clock }, { uploadLagMs, beganMs })),
+    ...diskTroubles(freeSpace.status, alerts.afterMs),
+  ])
   await Promise.all([
     finder.run(signal),
     queue.run(signal),

@@ -54,6 +54,11 @@ export class KeyClaims {
     return known === undefined
   }
 
+  /** Whether an upload of this file was begun and not accepted. */
+  hasBegun(path: string): boolean {
+    return this.#begun.has(path)
+  }
+
   accepted(path: string): void {
     this.#begun.delete(path)
   }

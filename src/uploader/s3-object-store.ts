@@ -1,11 +1,14 @@
+import { createWriteStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { crc32 } from 'node:zlib'
 import {
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
   type HeadObjectCommandOutput,
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3'
@@ -18,28 +21,24 @@ import {
   type ObjectUpload,
   type StoredObject,
 } from './object-store.ts'
-import { giveUpWhenQuiet } from './request-patience.ts'
+import { createClient, quietMs, type S3ClientSettings } from './s3-client.ts'
 import { StoreClock } from './store-clock.ts'
 import { toStoreError } from './store-errors.ts'
 import { sendRange, SourceFailure } from './upload-source.ts'
 import type { UpstreamLimit } from './upstream-limit.ts'
 
 /** Which bucket, who we are there, and how objects are kept. */
-export interface S3Settings {
+export interface S3Settings extends S3ClientSettings {
   bucket: string
-  region: string
-  /** An S3-compatible store; without it, AWS. */
-  endpoint?: string
-  /** Without them, the SDK's own chain. */
-  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
   storageClass: string
   encryption: 'AES256' | 'aws:kms' | 'none'
   kmsKeyId?: string
 }
 
-/** A healthy store moves sooner, and one that is back must be noticed within 35 s. */
-const quietMs = 15_000
-/** An S3 bucket, or one of a store that speaks S3. With multipart-upload.ts, the only file that knows the AWS SDK. */
+/**
+ * An S3 bucket, or one of a store that speaks S3. Nobody knows the AWS SDK but this file,
+ * s3-client.ts and multipart-upload.ts.
+ */
 export class S3ObjectStore implements ObjectStore {
   readonly endpoint: string
   readonly bucket: string
@@ -136,6 +135,75 @@ export class S3ObjectStore implements ObjectStore {
     }
   }
 
+  /** Writes a small object, over what is there, reads it back, and says how it is kept. */
+  async tryOut(key: string, signal: AbortSignal): Promise<{ encryption: string | undefined }> {
+    const text = 'Written by check.sh, to see whether it can be.\n'
+    const { CacheControl: _, Metadata: __, ...headers } = this.#headers({ key, metadata: {} })
+    // What is archived can't be read back at once.
+    const isArchived = /^(GLACIER|DEEP_ARCHIVE)$/.test(this.#settings.storageClass)
+    const how = isArchived ? ({ StorageClass: 'STANDARD' } as const) : {}
+    const input = { ...headers, ...how, ContentType: 'text/plain', Body: text }
+    try {
+      await this.#client.send(new PutObjectCommand(input), { abortSignal: signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      throw toStoreError(error, 'write')
+    }
+    try {
+      const command = new GetObjectCommand(this.#at(key))
+      const object = await this.#client.send(command, { abortSignal: signal })
+      const found = await object.Body?.transformToString()
+      if (found !== text) throw new Error('what was read back is not what was written')
+      return { encryption: object.ServerSideEncryption }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw toStoreError(error, 'read')
+    }
+  }
+
+  /** All objects whose keys begin so. */
+  async list(
+    prefix: string,
+    signal: AbortSignal,
+  ): Promise<Map<string, { bytes: number; etag: string }>> {
+    const found = new Map<string, { bytes: number; etag: string }>()
+    let next: string | undefined
+    do {
+      const from = next === undefined ? {} : { ContinuationToken: next }
+      const command = new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix, ...from })
+      try {
+        const page = await this.#client.send(command, { abortSignal: signal })
+        for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? [])
+          found.set(Key, { bytes: Size, etag: ETag.replaceAll('"', '') })
+        next = page.NextContinuationToken
+      } catch (error) {
+        signal.throwIfAborted()
+        throw toStoreError(error, 'read')
+      }
+    } while (next !== undefined)
+    return found
+  }
+
+  /** A URL by which anybody may read an object for some seconds; asks nobody whether it exists. */
+  async urlOf(key: string, seconds: number): Promise<string> {
+    // No daemon needs it.
+    const { getSignedUrl } = await import('@aws-sdk/s3-request-presigner')
+    const command = new GetObjectCommand(this.#at(key))
+    return getSignedUrl(this.#client, command, { expiresIn: seconds })
+  }
+
+  /** Writes an object into a file that isn't there yet. */
+  async save(key: string, path: string, signal: AbortSignal): Promise<void> {
+    try {
+      const command = new GetObjectCommand(this.#at(key))
+      const { Body } = await this.#client.send(command, { abortSignal: signal })
+      await pipeline(Body as Readable, createWriteStream(path, { flags: 'wx' }), { signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      throw statusOf(error) === undefined ? error : toStoreError(error, 'read')
+    }
+  }
+
   async #putWhole(upload: ObjectUpload, file: FileHandle, signal: AbortSignal): Promise<void> {
     const { bytes, crc32: crc, etag: md5 } = upload.content
     const input = {
@@ -160,7 +228,7 @@ export class S3ObjectStore implements ObjectStore {
     return { Bucket: this.bucket, Key: key }
   }
 
-  #headers({ key, metadata }: ObjectUpload): PutObjectCommandInput {
+  #headers({ key, metadata }: Pick<ObjectUpload, 'key' | 'metadata'>): PutObjectCommandInput {
     const { storageClass, encryption, kmsKeyId } = this.#settings
     return {
       ...this.#at(key),
@@ -178,56 +246,6 @@ export class S3ObjectStore implements ObjectStore {
     if (replaces !== undefined) return this.refusesOverwrite ? { IfMatch: `"${replaces}"` } : {}
     return honoured ? { IfNoneMatch: '*' } : {}
   }
-}
-
-function createClient(
-  { endpoint, region, credentials }: S3Settings,
-  clock: StoreClock,
-  limit: UpstreamLimit | undefined,
-): S3Client {
-  const client = new S3Client({
-    region,
-    expectContinueHeader: false,
-    // What is quiet is ended by giveUpWhenQuiet; this is for what it can't see.
-    requestHandler: { connectionTimeout: 10_000, socketTimeout: 180_000 },
-    // The SDK would warn on the console of what is an error to us anyway.
-    logger: { debug() {}, info() {}, warn() {}, error() {} },
-    ...(credentials ? { credentials } : {}),
-    ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
-    ...(endpoint
-      ? { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }
-      : {}),
-  })
-  const { config } = client
-  config.requestHandler = giveUpWhenQuiet(
-    config.requestHandler,
-    quietMs,
-    limit,
-  ) as typeof config.requestHandler
-  goByStoreClock(client, clock)
-  // It describes each request, for a logger that would not listen.
-  client.middlewareStack.remove('loggerMiddleware')
-  return client
-}
-
-/** The store refuses what is signed for another time than its own, and tells its own with each answer. */
-function goByStoreClock({ middlewareStack, config }: S3Client, clock: StoreClock): void {
-  middlewareStack.add(
-    (next) => async (request) => {
-      config.systemClockOffset = clock.offsetMs
-      return next(request)
-    },
-    { step: 'build' },
-  )
-  middlewareStack.add(
-    (next) => async (request) => {
-      const answer = await next(request)
-      clock.told((answer.response as { headers: Record<string, string> }).headers)
-      return answer
-    },
-    // Innermost: an answer that is an error tells the time too.
-    { step: 'deserialize', priority: 'low' },
-  )
 }
 
 function storedObject(key: string, head: HeadObjectCommandOutput): StoredObject {

@@ -11,7 +11,7 @@ import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
 import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
-import { findPlace, findStored } from './object-place.ts'
+import { findPlace, findStored, type Place } from './object-place.ts'
 import { pausesIn } from './pauses.ts'
 import { uploadContent, type UploadDeps } from './upload-content.ts'
 
@@ -22,6 +22,8 @@ export interface ShipDeps extends UploadDeps {
   tools: MediaTools
   /** Of every key; may be empty. */
   prefix: string
+  /** When this process began, by the clock on the wall: no other has seen what was recorded since. */
+  startedMs: number
 }
 
 /** A camera that delivers a frame now and then would fill the disk with lines. */
@@ -79,7 +81,9 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   const contentAsItIs = async (): Promise<Fingerprint> =>
     (asItIs ??= fingerprint(path, 'etag', signal))
   const question = { key, path, claims, refused: false }
-  let place = await findPlace(store, { ...question, content: contentAsItIs }, signal)
+  let place =
+    unseenPlace(deps, shipment, key) ??
+    (await findPlace(store, { ...question, content: contentAsItIs }, signal))
   if (place.is === 'done') return accept(deps, shipment, place.object, await contentAsItIs())
   const keys = earlierNames(file).map((name) => objectKey(prefix, name, mtimeMs))
   const stored = await findStored(store, { keys, content: contentAsItIs, refused: false }, signal)
@@ -102,6 +106,18 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   const metadata = describeObject({ file, mtimeMs }, content, finalized.media)
   const object = await uploadContent(deps, { path, key, content, metadata, place, onSent }, signal)
   return object ? accept(deps, shipment, object, content) : { why: 'changed' }
+}
+
+/** Where a file goes that can't be in the store yet, which says so itself if another is there. */
+function unseenPlace(
+  { store, claims, startedMs }: ShipDeps,
+  { path, mtimeMs }: Shipment,
+  key: string,
+): Place | undefined {
+  const isNew = mtimeMs >= startedMs && !claims.hasBegun(path)
+  const isPlain = earlierNames(basename(path)).length === 0
+  if (!store.refusesOverwrite || !isNew || !isPlain || !claims.take(key, path)) return undefined
+  return { is: 'free', key }
 }
 
 /**

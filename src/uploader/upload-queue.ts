@@ -63,7 +63,7 @@ export class UploadQueue {
   /** What waited when it was last sorted, oldest first. */
   #order: Waiting[] = []
   #isSorted = true
-  readonly #inFlight = new Map<string, InFlight>()
+  readonly #inFlight = new Map<string, { segment: Waiting; progress: InFlight }>()
   #shipped = 0
   /** Programs that are missing, a full disk: what every file would meet. */
   readonly #machine: SharedBackoff<Error>
@@ -99,8 +99,14 @@ export class UploadQueue {
     return [...this.#waiting.values()]
   }
 
+  /** What waits, and what is on its way. */
+  get unfinished(): Segment[] {
+    const taken = [...this.#inFlight.values()].map(({ segment }) => segment)
+    return [...taken, ...this.#waiting.values()]
+  }
+
   get inFlight(): InFlight[] {
-    return [...this.#inFlight.values()]
+    return [...this.#inFlight.values()].map(({ progress }) => progress)
   }
 
   get failed(): { file: string; problem: string }[] {
@@ -156,7 +162,7 @@ export class UploadQueue {
     const startedMs = clock.monotonicMs()
     const progress: InFlight = { file: basename(path), bytes, sentBytes: 0, since }
     this.#waiting.delete(path)
-    this.#inFlight.set(path, progress)
+    this.#inFlight.set(path, { segment, progress })
     try {
       const end = await ship(path, (sent) => (progress.sentBytes = sent), signal)
       this.#inFlight.delete(path)

@@ -1,6 +1,8 @@
 import { readdir } from 'node:fs/promises'
 import type { Clock } from '../daemon/clock.ts'
+import { DailyCount, type DayCount } from '../daemon/daily-count.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
+import { SteadyRate } from '../daemon/steady-rate.ts'
 import type { Folders } from '../segments/folders.ts'
 import type { DiskState } from './free-space.ts'
 import type { StoreHealth, StoreState } from './store-health.ts'
@@ -13,14 +15,17 @@ export interface UploaderStatus extends DiskState, Record<string, unknown> {
   waitingBytes: number
   /** When the footage of the oldest begins. */
   oldestWaiting?: string
+  /** ALERT_UPLOAD_LAG_MINUTES. */
+  uploadLagMs?: number
   inFlight: InFlight[]
   /** Files whose upload failed for a reason of their own, and is tried again. */
   failed: { file: string; problem: string }[]
   /** What is wrong beside the store and single files. */
   problems: string[]
   lastUpload?: UploadDone
-  /** Since the start of the process. */
-  uploaded: { count: number; bytes: number }
+  uploadedToday: DayCount
+  /** Of all uploads together; absent before the second look. */
+  bytesPerSecond?: number
   quarantine: number
 }
 
@@ -41,21 +46,28 @@ export class UploadStatus {
   readonly #folders: Folders
   readonly #problems: ProblemLog
   readonly #clock: Clock
-  #uploaded = { count: 0, bytes: 0 }
+  readonly #today: DailyCount
+  readonly #rate = new SteadyRate()
+  #doneBytes = 0
   #lastUpload: UploadDone | undefined
   #quarantine = 0
 
-  constructor(folders: Folders, problems: ProblemLog, clock: Clock) {
+  /** `lastStatus` is what an earlier uploader said last. */
+  constructor(
+    folders: Folders,
+    { problems, clock }: { problems: ProblemLog; clock: Clock },
+    lastStatus: unknown,
+  ) {
+    const { uploadedToday } = (lastStatus ?? {}) as Partial<UploaderStatus>
+    this.#today = new DailyCount(clock, uploadedToday)
     this.#folders = folders
     this.#problems = problems
     this.#clock = clock
   }
 
   shipped(upload: Omit<UploadDone, 'at'>): void {
-    this.#uploaded = {
-      count: this.#uploaded.count + 1,
-      bytes: this.#uploaded.bytes + upload.bytes,
-    }
+    this.#today.add(upload.bytes)
+    this.#doneBytes += upload.bytes
     this.#lastUpload = { ...upload, at: new Date(this.#clock.now()).toISOString() }
   }
 
@@ -69,21 +81,25 @@ export class UploadStatus {
   }
 
   of(queue: UploadQueue, health: StoreHealth, disk: DiskState): UploaderStatus {
-    const { waiting } = queue
+    const { waiting, inFlight } = queue
+    const sentBytes = inFlight.reduce((sum, it) => sum + it.sentBytes, this.#doneBytes)
+    this.#rate.look(sentBytes, this.#clock.monotonicMs())
+    const bytesPerSecond = this.#rate.perSecond && Math.round(this.#rate.perSecond)
     const oldestMs = waiting.reduce((least, { startMs }) => Math.min(least, startMs), Infinity)
     return {
       store: health.status,
       waiting: waiting.length,
       waitingBytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
       ...(waiting.length > 0 ? { oldestWaiting: new Date(oldestMs).toISOString() } : {}),
-      inFlight: queue.inFlight,
+      inFlight,
       failed: queue.failed.slice(0, mostFailed),
       // What is wrong with a file is told under its path.
       problems: this.#problems.open
         .filter(({ subject }) => !subject.startsWith('/'))
         .map(({ text }) => text),
       ...(this.#lastUpload ? { lastUpload: this.#lastUpload } : {}),
-      uploaded: this.#uploaded,
+      uploadedToday: this.#today.today,
+      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
       quarantine: this.#quarantine,
       ...disk,
     }

@@ -12,7 +12,7 @@ export function healthyReport(): InstallationReport & {
   recorder: { status: object }
   uploader: { status: object }
 } {
-  const header = { startedAt: ago(7500), updatedAt: ago(1) }
+  const header = { startedAt: ago(7500), updatedAt: ago(1), cpuPercent: 0.4, rssBytes: 81e6 }
   return {
     envFile: '/cam/.env',
     base: '/cam',
@@ -38,7 +38,10 @@ export function healthyReport(): InstallationReport & {
             bytes: 12_345_678,
             growing: true,
             stream: { video: 'h264', width: 1280, height: 720, fps: 25, audio: 'aac' },
+            bitsPerSecond: 4.12e6,
+            fps: 25,
             restarts: 0,
+            restartsToday: { day: '2025-01-25', count: 0, bytes: 0 },
           },
         ],
       },
@@ -65,7 +68,8 @@ export function healthyReport(): InstallationReport & {
           seconds: 1.24,
           bytes: 75e6,
         },
-        uploaded: { count: 12, bytes: 900e6 },
+        uploadedToday: { day: '2025-01-25', count: 12, bytes: 900e6 },
+        bytesPerSecond: 0,
         quarantine: 0,
         freeBytes: 123.4e9,
         minFreeBytes: 2e9,

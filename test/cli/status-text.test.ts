@@ -6,7 +6,7 @@ import { statusText } from '../../src/cli/status-text.ts'
 import { ago, healthyReport, nowMs } from './healthy-report.ts'
 
 function textOf(report: InstallationReport): string {
-  return statusText(report, judge(report, nowMs), nowMs)
+  return statusText(report, judge(report, nowMs), { nowMs })
 }
 
 test('a healthy installation is told in one line, and then in detail', () => {
@@ -14,18 +14,19 @@ test('a healthy installation is told in one line, and then in detail', () => {
     textOf(healthyReport()),
     `OK: 1 camera recording, everything finished is in S3
 
-Recorder     PID 101, up 2 h 5 min; kept alive by PID 100
-  Front      recording since 13:27:25 (2 h 3 min); h264 1280x720 25 fps, aac
-             Front_20250125_153000.mp4, 12.3 MB, growing
+Cameras  state              for  Mbit/s  fps            segment  restarts
+Front    recording    2 h 3 min     4.1   25  15:30:00  12.3 MB         0
 
-Uploader     PID 201, up 2 h 5 min; kept alive by PID 200
-  S3         ok since 13:27:25 (2 h 3 min)
-  waiting    nothing
-  last       15:30:05: recordings/2025/01/25/Front_20250125_152000.mp4 (75.0 MB in 1.2 s)
-  uploaded   12 files, 900 MB
+S3         ok since 13:27:25 (2 h 3 min)
+waiting    nothing
+today      12 files, 900 MB
+last       15:30:05: recordings/2025/01/25/Front_20250125_152000.mp4 (75.0 MB in
+           1.2 s)
 
-Disk         123 GB free at /cam
-  quarantine empty
+disk       123 GB free at /cam
+
+recorder   PID 101, up 2 h 5 min, 0.4% CPU, 81.0 MB; kept alive by 100
+uploader   PID 201, up 2 h 5 min, 0.4% CPU, 81.0 MB; kept alive by 200
 `,
   )
 })
@@ -47,6 +48,7 @@ test('what is wrong stands in the first lines, and nothing is wider than a termi
             since: ago(86_400),
             url: 'rtsp://10.0.0.5:554/main',
             restarts: 7,
+            restartsToday: { day: '2025-01-25', count: 7, bytes: 0 },
             lastEnd: { at: ago(5), reason: problem },
             problem,
           },
@@ -67,46 +69,61 @@ test('what is wrong stands in the first lines, and nothing is wider than a termi
         waitingBytes: 45e6,
         oldestWaiting: ago(300),
         inFlight: [{ file: 'Front_1.mp4', bytes: 2e6, sentBytes: 1e6, since: ago(4) }],
+        bytesPerSecond: 250_000,
         quarantine: 1,
       },
     },
   })
   assert.equal(
     text,
-    `DEGRADED: Behind_the_garage is not recording: 10.0.0.5:554 refuses the connection: is RTSP
-    switched on in the camera (Reolink: Network > Advanced > Port), and the port right?
+    `DEGRADED: Behind_the_garage is not recording: 10.0.0.5:554 refuses the
+    connection: is RTSP switched on in the camera (Reolink: Network > Advanced >
+    Port), and the port right?
   also: S3: S3 is out of reach
-  also: 1 file that could not be played lies in quarantine (/cam/data/quarantine)
+  also: 1 file that could not be played lies in quarantine
+    (/cam/data/quarantine)
 
-Recorder            PID 101, up 2 h 5 min; kept alive by PID 100
-  Behind_the_garage waiting since 2025-01-24 15:30:45 (24 h)
-                    10.0.0.5:554 refuses the connection: is RTSP switched on in the camera
-                    (Reolink: Network > Advanced > Port), and the port right?
-                    restarted 7 times, last failure 15:30:40
+Cameras         state              for  Mbit/s  fps            segment  restarts
+Behind_the_ga…  waiting           24 h       –    –                  –         7
+  10.0.0.5:554 refuses the connection: is RTSP switched on in the camera
+  (Reolink: Network > Advanced > Port), and the port right?
 
-Uploader            PID 201, up 2 h 5 min; kept alive by PID 200
-  S3                failing since 15:29:45 (60 s): S3 is out of reach; next try 15:30:54
-  waiting           3 files, 45.0 MB, oldest from 15:25:45 (5 min)
-  in flight         Front_1.mp4, 1.0 MB of 2.0 MB, since 15:30:41 (4 s)
-  last              15:30:05: recordings/2025/01/25/Front_20250125_152000.mp4 (75.0 MB in 1.2 s)
-  uploaded          12 files, 900 MB
+S3         failing since 15:29:45 (60 s): S3 is out of reach; next try 15:30:54
+waiting    3 files, 45.0 MB, oldest from 15:25:45 (5 min)
+in flight  [##########..........]  50% of 2.0 MB  Front_1.mp4
+today      12 files, 900 MB; 0.3 MB/s now
+last       15:30:05: recordings/2025/01/25/Front_20250125_152000.mp4 (75.0 MB in
+           1.2 s)
 
-Disk                123 GB free at /cam
-  quarantine        1 file
+disk       123 GB free at /cam; 1 file in quarantine
+
+recorder   PID 101, up 2 h 5 min, 0.4% CPU, 81.0 MB; kept alive by 100
+uploader   PID 201, up 2 h 5 min, 0.4% CPU, 81.0 MB; kept alive by 200
 `,
   )
+  assert.ok(text.split('\n').every((line) => line.length <= 80))
 })
 
-test('a camera that has failed once was not restarted yet', () => {
+test('a camera that records again says what the last restart was for, and one that stalls says so', () => {
   const { recorder, ...report } = healthyReport()
   const [camera] = recorder.status.cameras ?? []
   assert.ok(camera)
-  const failed = { ...camera, restarts: 0, lastEnd: { at: ago(5), reason: 'refused' } }
-  const status = { ...recorder.status, cameras: [failed] }
+  const restartsToday = { day: '2025-01-25', count: 2, bytes: 0 }
+  const again = { ...camera, restartsToday, lastEnd: { at: ago(60), reason: 'refused' } }
+  const stalled = { ...camera, name: 'Side', footageUntil: ago(9) }
+  const status = { ...recorder.status, cameras: [again, stalled] }
   assert.match(
     textOf({ ...report, recorder: { ...recorder, status } }),
-    /\n +last failure 15:30:40: refused\n/,
+    /\nFront .* 2\n {2}last restart after 15:29:45: refused\nSide +stalled /,
   )
+})
+
+test('on a terminal, what is well and what is not can be told by colour', () => {
+  const report = healthyReport()
+  const paint = (text: string, as: string): string => `<${as}>${text}</>`
+  const text = statusText(report, judge(report, nowMs), { nowMs, paint })
+  assert.match(text, /^<good>OK<\/>: 1 camera/)
+  assert.match(text, /\nFront +<good>recording <\/>   2 h 3 min/)
 })
 
 test('a disk that fills up is told with the time that is left', () => {
@@ -114,7 +131,7 @@ test('a disk that fills up is told with the time that is left', () => {
   const status = { ...uploader.status, fullInHours: 5.2 }
   assert.match(
     textOf({ ...report, uploader: { ...uploader, status } }),
-    /\nDisk {9}123 GB free at \/cam; full in 5 h 12 min at this rate\n/,
+    /\ndisk {7}123 GB free at \/cam; full in 5 h 12 min at this rate\n/,
   )
 })
 
@@ -126,11 +143,10 @@ test('an installation that never ran has nothing more to tell', () => {
     textOf({ ...report, recorder: stopped, uploader: stopped }),
     `DOWN: nothing is running: ./scripts/start.sh
 
-Recorder     not running; not kept alive
+disk       5.0 GB free at /cam
 
-Uploader     not running; not kept alive
-
-Disk         5.0 GB free at /cam
+recorder   not running; not kept alive
+uploader   not running; not kept alive
 `,
   )
 })

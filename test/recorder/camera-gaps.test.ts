@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
 import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
@@ -12,6 +11,7 @@ import { pastFootage, type PastFootage } from '../../src/recorder/past-footage.t
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { Gaps, type GapLine } from '../../src/segments/gaps.ts'
 import { HeldClock } from '../support/held-clock.ts'
+import { journalLines } from '../support/journal-lines.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
@@ -22,14 +22,12 @@ async function gapsOfFront(t: TestContext, past?: PastFootage) {
   const clock = new HeldClock(startMs)
   const problems = new ProblemLog(silent, clock)
   const gaps = new CameraGaps('Front', past, { gaps: new Gaps(folder), clock, problems })
-  const file = join(folder, '2025-01-25.ndjson')
   return {
     clock,
     gaps,
     lines: async (): Promise<GapLine[]> => {
-      while (!existsSync(file) || !readFileSync(file, 'utf8').endsWith('\n')) await sleep(5)
-      const lines = readFileSync(file, 'utf8').trim().split('\n')
-      return lines.map((line) => JSON.parse(line) as GapLine)
+      while (journalLines(folder).length === 0) await sleep(5)
+      return journalLines(folder)
     },
   }
 }
@@ -63,6 +61,21 @@ test('what FFmpeg writes at its end, after a silence, makes the gap no shorter',
   gaps.footage(0)
   const [{ seconds } = {}] = await lines()
   assert.equal(seconds, 10)
+})
+
+test('what comes late of a camera that then falls silent is of before', async (t) => {
+  const { clock, gaps, lines } = await gapsOfFront(t)
+  for (let totalMs = 500; totalMs <= 5000; totalMs += 500) {
+    await clock.advance(500)
+    gaps.footage(totalMs)
+  }
+  await clock.advance(4000)
+  gaps.footage(5800)
+  gaps.failed('camera silent')
+  await clock.advance(5000)
+  gaps.footage(0)
+  const [{ seconds } = {}] = await lines()
+  assert.equal(seconds, 8.2)
 })
 
 test('a slow camera has no gap, nor one whose footage was held back', async (t) => {
@@ -133,11 +146,15 @@ test('where the footage ends is told by the last status, or by a newer file', as
     cameras: [{ name: 'Front', footageUntil: newer.toISOString(), gap: 'camera silent' }],
   }
   const past = await pastFootage(status, folders, Date.now())
-  assert.deepEqual(past.get('Back'), { untilMs: startMs, downSinceMs: startMs })
+  assert.deepEqual(past.get('Back'), {
+    ...{ untilMs: startMs, downSinceMs: startMs },
+    restartsToday: undefined,
+  })
   assert.deepEqual(past.get('Front'), {
     untilMs: newer.getTime(),
     downSinceMs: newer.getTime() + 2000,
     gap: 'camera silent',
+    restartsToday: undefined,
   })
   // A clock that was ahead left this.
   await writeFile(join(folders.uploaded, 'Back_20450125_120000.mp4'), '')

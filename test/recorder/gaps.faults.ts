@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +11,7 @@ import { readEnvironment } from '../../src/daemon/environment.ts'
 import type { GapLine } from '../../src/segments/gaps.ts'
 import { cachedClip } from '../support/clips.ts'
 import { frameCounters } from '../support/frame-counter.ts'
+import { journalLines } from '../support/journal-lines.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { S3Server } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -22,6 +23,7 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   const start = async () =>
     startDaemon(t, 'recorder', folder, {
       ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
+      STALL_SECONDS: 3,
     })
   const first = await start()
   await first.line(/segment finished/)
@@ -35,6 +37,14 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   process.kill(await ffmpegPid(folder), 'SIGKILL')
   await nextSegment(first, /recording started .*SIGKILL/)
 
+  // The next FFmpeg gets nothing but sound for a while.
+  camera.faults.videoStops = true
+  const stopped = first.lines.length
+  await first.line(/has stalled: no new video/, { from: stopped })
+  await sleep(5000)
+  camera.faults.videoStops = false
+  await nextSegment(first, /recording started .*no new video/)
+
   first.process.kill('SIGKILL')
   await first.ended
   const second = await start()
@@ -44,7 +54,7 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   const gaps = gapsOf(folder)
   assert.deepEqual(
     gaps.map(({ reason }) => reason),
-    ['camera refused', 'FFmpeg died', 'recorder down'],
+    ['camera refused', 'FFmpeg died', 'camera silent', 'recorder down'],
   )
   const missing = await missingSeconds(join(folder, 'recordings'))
   assert.equal(missing.length, gaps.length, String(missing))
@@ -148,12 +158,7 @@ async function soundApart(folder: string): Promise<number> {
 }
 
 function gapsOf(folder: string): GapLine[] {
-  const gaps = join(folder, 'data', 'gaps')
-  const texts = readdirSync(gaps)
-    .sort()
-    .map((file) => readFileSync(join(gaps, file), 'utf8'))
-  const lines = texts.join('').trim().split('\n')
-  return lines.map((line) => JSON.parse(line) as GapLine)
+  return journalLines(join(folder, 'data', 'gaps'))
 }
 
 /** The holes between the recorded frames, of which there are 25 a second. */

@@ -23,6 +23,8 @@ export interface S3ServerOptions {
   conditional?: boolean
   /** False: takes what arrives, whatever signature and digests it came with. */
   careful?: boolean
+  /** How many keys a page of a listing has. */
+  pageKeys?: number
   /** Answers with this error code, and an HTTP status, whenever it returns one. */
   refuse?: (request: S3Request) => { code: string; status: number } | undefined
   /** Awaited before a request is read: a test's chance to do something in the middle of it. */
@@ -100,6 +102,7 @@ export class S3Server {
     const standard = {
       ...canaryKeys(),
       ...{ bucket: 'footage', checksums: true, conditional: true, careful: true, keeps: true },
+      pageKeys: 1000,
     }
     this.options = { ...standard, ...options }
     this.#folder = folder
@@ -314,16 +317,21 @@ export class S3Server {
         `<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>${items.join('')}</ListMultipartUploadsResult>`,
       )
     }
+    const after = query.get('continuation-token') ?? ''
     const found = [...this.objects]
-      .filter(([key]) => key.startsWith(prefix))
+      .filter(([key]) => key.startsWith(prefix) && key > after)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-    const items = found.map(
+    const page = found.slice(0, this.options.pageKeys)
+    const next = page.length < found.length ? page.at(-1)?.[0] : undefined
+    const token =
+      next === undefined ? '' : `<NextContinuationToken>${xmlText(next)}</NextContinuationToken>`
+    const items = page.map(
       ([key, { bytes, etag }]) =>
         `<Contents><Key>${xmlText(key)}</Key><Size>${bytes}</Size><ETag>"${etag}"</ETag></Contents>`,
     )
     answer(
       response,
-      `<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>${items.length}</KeyCount>${items.join('')}</ListBucketResult>`,
+      `<ListBucketResult><IsTruncated>${token !== ''}</IsTruncated>${token}<KeyCount>${items.length}</KeyCount>${items.join('')}</ListBucketResult>`,
     )
   }
 

@@ -29,7 +29,8 @@ const bucket = 'test-footage'
 /** Settings of whoever runs the tests must not reach what is tested. */
 const cleanVariables = Object.fromEntries(
   Object.entries(process.env).filter(
-    ([name]) => !/^(AWS|S3|CAMERA|VIDEO|LOG)_|_SECONDS$|^BASE_DIR$|^ENV_FILE$/.test(name),
+    ([name]) =>
+      !/^(AWS|S3|CAMERA|VIDEO|LOG|ALERT|HEARTBEAT)_|_SECONDS$|^BASE_DIR$|^ENV_FILE$/.test(name),
   ),
 )
 

@@ -156,7 +156,10 @@ describe('the uploader and its disks', { concurrency: true }, () => {
       t.diagnostic(`shipped ${(ms / 1000).toFixed(1)} s after there was room`)
       assert.deepEqual([server.objects.size, (await ledgerLines(base)).length], [1, 1])
       assert.deepEqual(await server.content(key), await readFile(join(base, 'uploaded', name)))
-      await until('the status is written', async () => (await statusOf(base)).uploaded?.count === 1)
+      await until(
+        'the status is written',
+        async () => (await statusOf(base)).uploadedToday?.count === 1,
+      )
       assert.equal(await daemon.stop(), 0)
       const log = await readFile(join(base, 'data', 'logs', 'uploader.log'), 'utf8')
       assert.match(log, /uploader stopped/)

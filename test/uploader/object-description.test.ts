@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import test, { type TestContext } from 'node:test'
+import test from 'node:test'
 import { describeObject, objectKey } from '../../src/uploader/object-description.ts'
+import { inZone } from '../support/time-zone.ts'
 
 const media = {
   durationSeconds: 600,
@@ -10,15 +11,6 @@ const media = {
   ],
 }
 const content = { bytes: 1234, crc32: '0a0b0c0d' }
-
-function inZone(t: TestContext, zone: string): void {
-  const before = process.env.TZ
-  process.env.TZ = zone
-  t.after(() => {
-    if (before === undefined) delete process.env.TZ
-    else process.env.TZ = before
-  })
-}
 
 test('metadata say what the file is', (t) => {
   inZone(t, 'America/New_York')

@@ -114,6 +114,31 @@ test('on AWS the store itself guards against overwriting and damage', async (t) 
   assert.equal(headers['transfer-encoding'], undefined)
 })
 
+test('on AWS what is recorded while it runs costs a PUT and a HEAD, and nothing that is there', async (t) => {
+  const bench = await openWorkbench(t)
+  const { server, deps, record, ship } = bench
+  const methods = (): string[] => server.requests.splice(0).map(({ method }) => method)
+  await asAws(server, async (settings) => {
+    deps.store = new S3ObjectStore(settings)
+    deps.startedMs = new Date('2025-01-25T15:00:00').getTime()
+    assert.equal((await ship(await record(name))).why, 'shipped')
+    assert.deepEqual(methods(), ['PUT', 'HEAD'])
+    const first = await server.content(key)
+
+    const other = await record(name)
+    await padded(other, 500_000)
+    assert.equal((await ship(other)).why, 'shipped')
+    assert.deepEqual(methods(), ['PUT', 'HEAD', 'HEAD', 'PUT', 'HEAD'])
+    assert.deepEqual(await server.content(key), first)
+    assert.equal((await server.content(key.replace('.mp4', '_2.mp4'))).length, 500_000)
+
+    await rename(join(bench.folders.uploaded, name), join(bench.folders.recordings, name))
+    assert.equal((await ship(join(bench.folders.recordings, name))).why, 'shipped')
+    assert.deepEqual(methods(), ['PUT', 'HEAD'])
+    assert.equal(server.objects.size, 2)
+  })
+})
+
 test('beyond 64 MiB a file goes up in parts, and the whole is proven without reading it', async (t) => {
   const bench = await openWorkbench(t)
   const path = await bench.record(name)

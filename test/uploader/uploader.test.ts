@@ -77,7 +77,7 @@ describe('the uploader', { concurrency: true }, () => {
     assert.equal(status.store.state, 'ok')
     assert.deepEqual([status.waiting, status.inFlight, status.failed], [0, [], []])
     assert.equal(status.lastUpload.key, key)
-    assert.equal(status.uploaded.count, 1)
+    assert.equal(status.uploadedToday.count, 1)
     assert.ok((status.freeBytes ?? 0) > 0)
     assert.equal(await daemon.stop(), 0)
   })

@@ -142,7 +142,8 @@ export async function openWorkbench(
   const store = new S3ObjectStore({ ...settingsFor(server), ...settings })
   const ledger = new Ledger(folders.ledger)
   const common = { store, ledger, folders, prefix: 'recordings', log, clock: systemClock }
-  const deps = { ...common, tools, gaps: new Gaps(folders.gaps), claims: new KeyClaims() }
+  const begun = { startedMs: Date.now(), claims: new KeyClaims() }
+  const deps = { ...common, ...begun, tools, gaps: new Gaps(folders.gaps) }
   const problems = new ProblemLog(log, systemClock)
   return {
     ...{ server, folders, log, store, ledger, deps },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { bytesText, durationText, momentText, wrap } from '../../src/cli/units.ts'
+import { bytesText, durationText, momentText, wrap } from '../../src/daemon/units.ts'
 
 const sizes: [number, string][] = [
   [0, '0 bytes'],

@@ -1,4 +1,4 @@
-import { localTime } from '../daemon/local-time.ts'
+import { localTime } from './local-time.ts'
 
 /** `12.3 MB` */
 export function bytesText(bytes: number): string {
