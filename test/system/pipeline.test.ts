@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, readdirSync, statSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
+import { projectRoot } from '../../src/daemon/environment.ts'
+import { isoLocal } from '../../src/daemon/local-time.ts'
 import { probeMedia } from '../../src/uploader/media-probe.ts'
 import { readBoxes } from '../../src/uploader/mp4-boxes.ts'
 import type { LedgerLine } from '../../src/uploader/ledger.ts'
 import { cachedClip } from '../support/clips.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
-import { startInstallation, until, type Installation } from './installation.ts'
+import { journalLines } from '../support/journal-lines.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { runScript, startInstallation, until, type Installation } from './installation.ts'
 
 const segmentSeconds = 4
 
@@ -36,7 +42,9 @@ test('two cameras are recorded and shipped without a frame missing, and each obj
     )
     for (const line of lines) await assertAsPromised(installation, line)
   }
+  await assertLookedBack(t, installation)
   await assertRetention(installation)
+  await assertOnlyInStore(t, installation)
 })
 
 async function startTwoCameras(t: TestContext): Promise<{ installation: Installation }> {
@@ -87,6 +95,88 @@ async function assertAsPromised({ folders, settings }: Installation, line: Ledge
   assert.ok(boxes.indexOf('moov') < boxes.indexOf('mdat') && !boxes.includes('moof'), String(boxes))
 }
 
+/** Where each moment is, on the disk and in S3, and that nothing is missing but what comes after the stop. */
+async function assertLookedBack(t: TestContext, installation: Installation): Promise<void> {
+  const coverage = await installation.run('coverage.sh', '--verify')
+  assert.equal(coverage.code, 1, coverage.output)
+  assert.match(coverage.output, /^Front +\d+\.\d% {2}\|[ █▒!·]{96}\|$/m)
+  assert.match(coverage.output, /^S3 holds \d+ files of this as uploaded; none is missing\.$/m)
+  const json = await installation.run('coverage.sh', '--json', '--camera', 'Front')
+  const { days } = JSON.parse(json.output) as {
+    days: { camera: string; missing: { reason: string | null }[] }[]
+  }
+  assert.deepEqual(
+    days.map(({ camera, missing }) => [camera, missing.map(({ reason }) => reason)]),
+    [['Front', ['recorder down']]],
+  )
+
+  const [, second, third] = ledger(installation, 'Front')
+  assert.ok(second && third)
+  const [atMs, untilMs] = [Date.parse(second.start) + 2000, Date.parse(third.start) + 1000]
+  const found = await find(installation, ['--at', isoLocal(atMs), '--camera', 'Front', '--json'])
+  const [first, ...others] = JSON.parse(found) as Record<string, string | number>[]
+  assert.ok(first)
+  assert.deepEqual([others, first.key, first.offsetSeconds], [[], second.key, 2])
+  assert.equal(first.path, join(installation.folders.uploaded, second.file))
+  const played = await fetch(String(first.url))
+  assert.equal(Buffer.from(await played.arrayBuffer()).length, second.bytes)
+  assert.match(String(first.url), /X-Amz-Expires=3600&.*#t=2\.0$/)
+  const text = await find(installation, ['--at', isoLocal(atMs), '--expires', '2d'])
+  assert.match(text, new RegExp(`^Front  ${second.file}, from 0:02 \\(it lasts 0:0\\d\\)$`, 'm'))
+  assert.match(text, /X-Amz-Expires=172800/)
+  // Nobody reads it.
+  const unread = spawnSync(
+    'bash',
+    ['-c', '"$0" | true', join(projectRoot, 'scripts', 'coverage.sh')],
+    {
+      env: { ...process.env, ENV_FILE: installation.envFile },
+      encoding: 'utf8',
+    },
+  )
+  assert.equal(unread.stderr, '')
+
+  const clip = join(await temporaryFolder(t), 'clip.mp4')
+  const span = ['--camera', 'Front', '--at', isoLocal(atMs), '--until', isoLocal(untilMs)]
+  assert.match(await find(installation, [...span, '--clip', clip]), /saved .*clip\.mp4: 2 files/)
+  const counters = await frameCounters(clip)
+  assert.deepEqual(brokenPlaces(counters), [])
+  const seconds = second.durationSeconds - 2 + 1
+  assert.ok(
+    Math.abs(counters.length / 25 - seconds) < 1.1,
+    `${counters.length} frames, ${seconds} s`,
+  )
+}
+
+/** What is only in S3 can be had from there; what is gone from there is told. */
+async function assertOnlyInStore(t: TestContext, installation: Installation): Promise<void> {
+  const [, line] = ledger(installation, 'Front')
+  assert.ok(line)
+  const folder = await temporaryFolder(t)
+  const at = ['--at', line.start, '--camera', 'Front', '--download', folder]
+  assert.match(await find(installation, at), /saved .*\.mp4/)
+  const saved = await readFile(join(folder, line.file))
+  assert.equal(crc32(saved).toString(16).padStart(8, '0'), line.crc32)
+  assert.match(await find(installation, at), /is there already/)
+
+  const { pathname } = new URL(String(installation.settings.S3_ENDPOINT))
+  assert.equal(pathname, '/')
+  const stored = join(installation.folders.base, '..', 's3', 'test-footage', line.key)
+  await rm(`${stored}._S3rver_object`)
+  const coverage = await installation.run('coverage.sh', '--verify')
+  assert.equal(coverage.code, 1)
+  assert.match(
+    coverage.output,
+    /^Of \d+ files in S3 1 is not as uploaded:\n {2}test-footage\/.* is missing$/m,
+  )
+}
+
+/** Not as the installation's own runs, which must tell no key: a URL that is signed names it. */
+async function find({ envFile }: Installation, args: string[]): Promise<string> {
+  const { code, output } = await runScript('find.sh', args, { ENV_FILE: envFile })
+  assert.equal(code, 0, output)
+  return output
+}
+
 /** Retention counts from the upload; what has outlived it is deleted here and stays in S3. */
 async function assertRetention(installation: Installation): Promise<void> {
   const { folders, settings } = installation
@@ -101,11 +191,7 @@ async function assertRetention(installation: Installation): Promise<void> {
 }
 
 function ledger({ folders }: Installation, camera: string): LedgerLine[] {
-  const days = readdirSync(folders.ledger).filter((name) => name.endsWith('.ndjson'))
-  return days
-    .flatMap((day) => readFileSync(join(folders.ledger, day), 'utf8').trim().split('\n'))
-    .map((json) => JSON.parse(json) as LedgerLine)
-    .filter((line) => line.camera === camera)
+  return journalLines<LedgerLine>(folders.ledger).filter((line) => line.camera === camera)
 }
 
 /** The files of a camera, wherever they are by now, in the order of their recording. */

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# coverage.sh [--day 2025-01-25] [--days 7] [--camera Front] [--verify] [--json]: what of each camera's
+# days is recorded and in S3, and what is missing and why. --verify asks S3. Exit code 1 where
+# something is missing.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+
+if [[ ! -e $project/dist/cli/coverage.js ]]; then
+  complain "Nothing was ever started here. Begin with ./scripts/start.sh"
+  exit 2
+fi
+use_known_installation
+cli coverage "$@"

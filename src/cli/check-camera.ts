@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import { runChild } from '../daemon/child.ts'
+import { defaultPorts } from '../recorder/camera-url.ts'
+import type { Camera } from '../recorder/config.ts'
+import { cameraInput } from '../recorder/ffmpeg-args.ts'
+import { diagnose, noVideo } from '../recorder/ffmpeg-diagnosis.ts'
+import type { Finding } from './finding.ts'
+
+/** What a camera sent while it was watched. */
+export interface CameraSample {
+  video: string
+  width: number
+  height: number
+  audio: string | undefined
+  fps: number
+  bitsPerSecond: number
+  /** Undefined where fewer than two keyframes came. */
+  keyframeEverySeconds: number | undefined
+  seconds: number
+}
+
+export interface CheckedCamera {
+  finding: Finding
+  sample?: CameraSample
+}
+
+const watchSeconds = 7
+/** FFmpeg gives up a camera that says nothing after twice half of it. */
+const patienceMs = 6000
+const atMostMs = 12_000
+/** Segments can only be cut at keyframes, and a new recording begins with one. */
+const longestKeyframeSeconds = 4
+
+const probed = z.object({
+  streams: z.array(
+    z.object({
+      index: z.number(),
+      codec_type: z.string(),
+      codec_name: z.string().optional(),
+      width: z.number().optional(),
+      height: z.number().optional(),
+    }),
+  ),
+  packets: z.array(
+    z.object({
+      stream_index: z.number(),
+      pts_time: z.coerce.number().optional(),
+      size: z.coerce.number(),
+      flags: z.string(),
+    }),
+  ),
+})
+
+/** Watches a camera for some seconds as the recorder would. */
+export async function checkCamera(camera: Camera, signal: AbortSignal): Promise<CheckedCamera> {
+  const subject = camera.name
+  const input = cameraInput(camera, { stallAfterMs: patienceMs, lateVideo: false })
+  const entries =
+    'stream=index,codec_type,codec_name,width,height:packet=stream_index,pts_time,size,flags'
+  const command = ['ffprobe', '-v', 'error', '-of', 'json', '-show_entries', entries]
+  const end = await runChild(
+    [...command, '-read_intervals', `%+${watchSeconds}`, ...input.args],
+    { stdin: input.stdin, atMostMs },
+    signal,
+  )
+  const sample = readSample(end.stdout)
+  if (sample) return { finding: judgeSample(camera, sample), sample }
+  // One that we ended ourselves was not ended by a signal, for whoever reads it.
+  const why = end.timedOut ? { code: 1, signal: null, lines: ['timed out'] } : end
+  const { text } = why.code === 0 ? noVideo(camera) : diagnose(camera, why)
+  return { finding: { is: 'fault', subject, text } }
+}
+
+/** Pure: whether what a camera sends records well. */
+export function judgeSample(camera: Camera, sample: CameraSample): Finding {
+  const { video, width, height, fps, keyframeEverySeconds: every, audio, seconds } = sample
+  const key =
+    every === undefined
+      ? `no second keyframe within ${Math.round(seconds)} s`
+      : `a keyframe every ${every.toFixed(1)} s`
+  const rate = `${(sample.bitsPerSecond / 1e6).toFixed(1)} Mbit/s`
+  const what = [`${video} ${width}x${height}`, `${Math.round(fps)} fps`, key, rate]
+  const text = [...what, audio ?? 'no audio'].join(', ')
+  const { hostname, port, protocol } = new URL(camera.url)
+  const address = `${hostname}:${port || defaultPorts[protocol.slice(0, -1)]}`
+  const isRare =
+    every === undefined ? seconds > longestKeyframeSeconds : every > longestKeyframeSeconds
+  if (!isRare) return { is: 'ok', subject: camera.name, text: `${address} sends ${text}` }
+  const mend =
+    'set its I-frame interval to 2 s, and any "smart" codec (H.264+, H.265+) off: a recording can begin, and be cut, at keyframes only'
+  return { is: 'warning', subject: camera.name, text: `${address} sends ${text}: ${mend}` }
+}
+
+function readSample(json: string): CameraSample | undefined {
+  const { data } = probed.safeParse(parseJson(json))
+  const video = data?.streams.find(({ codec_type: type }) => type === 'video')
+  if (!data || !video?.codec_name || !video.width || !video.height) return undefined
+  const of = data.packets.filter(({ stream_index: index }) => index === video.index)
+  const times = of.flatMap(({ pts_time: time }) => time ?? [])
+  const seconds = Math.max(...times) - Math.min(...times)
+  if (times.length < 2 || seconds <= 0) return undefined
+  const keys = of.flatMap(({ flags, pts_time: time }) => (flags.includes('K') ? (time ?? []) : []))
+  const keySpan = Math.max(...keys) - Math.min(...keys)
+  const bytes = data.packets.reduce((sum, { size }) => sum + size, 0)
+  return {
+    ...{ video: video.codec_name, width: video.width, height: video.height },
+    audio: data.streams.find(({ codec_type: type }) => type === 'audio')?.codec_name,
+    fps: (times.length - 1) / seconds,
+    bitsPerSecond: (8 * bytes) / seconds,
+    keyframeEverySeconds: keys.length > 1 ? keySpan / (keys.length - 1) : undefined,
+    seconds,
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

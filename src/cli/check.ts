@@ -1,0 +1,124 @@
+// check.sh: everything that start.sh checks and more, before anything runs or while it does: this
+// machine, every camera, the bucket. Exit code 1 with a fault.
+import { systemClock } from '../daemon/clock.ts'
+import {
+  applyEnvironment,
+  permissionWarnings,
+  readEnvironment,
+  type Environment,
+} from '../daemon/environment.ts'
+import { describeError } from '../daemon/logger.ts'
+import { Redactor } from '../daemon/redact.ts'
+import { readRecorderConfig, type RecorderConfig } from '../recorder/config.ts'
+import { baseFolder } from '../segments/installation.ts'
+import { foldersBelow } from '../segments/folders.ts'
+import { readUploaderConfig, type UploaderConfig } from '../uploader/config.ts'
+import { S3ObjectStore } from '../uploader/s3-object-store.ts'
+import { readArguments } from './arguments.ts'
+import { baseFolderFaults } from './base-folder.ts'
+import { checkCamera, type CheckedCamera } from './check-camera.ts'
+import {
+  checkClock,
+  checkDisk,
+  checkFfmpeg,
+  checkFolders,
+  checkLsof,
+  checkNode,
+} from './check-machine.ts'
+import { checkBucket } from './check-store.ts'
+import { findingsText, type Finding } from './finding.ts'
+import { mergeChecks } from './merged-checks.ts'
+
+const atMostMs = 13_000
+
+const { values } = readArguments(
+  { options: { json: { type: 'boolean', default: false } } },
+  'usage: check.sh [--json]',
+)
+const redactor = new Redactor()
+const findings = (await checkAll()).map((it) => ({ ...it, text: redactor.scrub(it.text) }))
+const faults = findings.filter(({ is }) => is === 'fault').length
+process.stdout.write(
+  values.json ? `${JSON.stringify({ faults, findings }, undefined, 2)}\n` : findingsText(findings),
+)
+// A camera or a store that says nothing holds nobody up.
+process.exit(faults > 0 ? 1 : 0)
+
+async function checkAll(): Promise<Finding[]> {
+  const environment = readEnvironment()
+  applyEnvironment(environment)
+  const recorder = readRecorderConfig(environment)
+  const uploader = readUploaderConfig(environment)
+  for (const checked of [recorder, uploader])
+    if ('config' in checked) redactor.add(...checked.config.secrets)
+  const signal = AbortSignal.timeout(atMostMs)
+  const [machine, cameras, store] = await Promise.all([
+    checkPrograms(recorder),
+    checkCameras(recorder, signal),
+    checkStore(uploader, signal),
+  ])
+  const rate = cameras.reduce((sum, { sample }) => sum + (sample?.bitsPerSecond ?? 0), 0)
+  const least = 'config' in uploader ? uploader.config.minFreeBytes : 0
+  const folders = foldersBelow(baseFolder(environment.variables.BASE_DIR))
+  return [
+    ...machine,
+    ...configuration(environment),
+    checkFolders(folders),
+    await checkDisk(folders, least, rate).catch((error: unknown): Finding => {
+      return { is: 'fault', subject: 'disk', text: describeError(error) }
+    }),
+    checkClock(systemClock.now(), store?.storeMs),
+    ...cameras.map(({ finding }) => finding),
+    ...(store ? [store.finding] : []),
+  ]
+}
+
+type Read<C> = { config: C; warnings: string[] } | { faults: unknown[] }
+
+async function checkPrograms(recorder: Read<RecorderConfig>): Promise<Finding[]> {
+  const encodes = 'config' in recorder && recorder.config.video.codec === 'h264'
+  return Promise.all([checkNode(), checkFfmpeg(encodes), checkLsof()])
+}
+
+/** What is wrong with the settings themselves. */
+function configuration(environment: Environment): Finding[] {
+  const { file, variables } = environment
+  const subject = 'settings'
+  const { faults: wrong, warnings } = mergeChecks([
+    readRecorderConfig(environment),
+    readUploaderConfig(environment),
+    { faults: baseFolderFaults(baseFolder(variables.BASE_DIR)) },
+  ])
+  const odd = [...permissionWarnings(environment), ...warnings]
+  if (wrong.length + odd.length === 0) return [{ is: 'ok', subject, text: file }]
+  return [
+    ...wrong.map((text): Finding => ({ is: 'fault', subject, text })),
+    ...odd.map((text): Finding => ({ is: 'warning', subject, text })),
+  ]
+}
+
+async function checkCameras(
+  recorder: Read<RecorderConfig>,
+  signal: AbortSignal,
+): Promise<CheckedCamera[]> {
+  if (!('config' in recorder)) return []
+  return Promise.all(recorder.config.cameras.map(async (camera) => checkCamera(camera, signal)))
+}
+
+async function checkStore(
+  uploader: Read<UploaderConfig>,
+  signal: AbortSignal,
+): Promise<{ finding: Finding; storeMs: number | undefined } | undefined> {
+  if (!('config' in uploader)) return undefined
+  const { store: settings, prefix } = uploader.config
+  const store = new S3ObjectStore(settings)
+  const key = [prefix, '.check'].filter(Boolean).join('/')
+  try {
+    const finding = await checkBucket(store, { key, settings }, signal)
+    return { finding, storeMs: store.now() }
+  } catch (error) {
+    const reason = signal.aborted ? 'no answer in time' : describeError(error)
+    const text = `${reason}: look at the network, AWS_REGION and S3_ENDPOINT`
+    return { finding: { is: 'fault', subject: 'S3', text }, storeMs: store.now() }
+  }
+}

@@ -1,0 +1,151 @@
+// coverage.sh: what of each camera's days is recorded, and what of that is in S3. Exit code 1 where
+// something is missing.
+import { systemClock } from '../daemon/clock.ts'
+import { applyEnvironment, describeFault, readEnvironment } from '../daemon/environment.ts'
+import { localTime } from '../daemon/local-time.ts'
+import { describeError } from '../daemon/logger.ts'
+import { foldersBelow } from '../segments/folders.ts'
+import { safeCameraName } from '../segments/segment-name.ts'
+import { readUploaderConfig } from '../uploader/config.ts'
+import type { LedgerLine } from '../uploader/ledger.ts'
+import { readArguments, refuse } from './arguments.ts'
+import { coverageText, differencesText } from './coverage-text.ts'
+import { dayCoverage, expectedOf, type DayCoverage, type Missing } from './day-coverage.ts'
+import { knownBase } from './installation-report.ts'
+import { KnownFootage, type Stretch } from './known-footage.ts'
+import { dayAfter, daySpan, isDay } from './moment.ts'
+import type { Span } from './spans.ts'
+import { StoredFootage } from './stored-footage.ts'
+import { verifyStored, type Difference } from './verify-stored.ts'
+
+const usage =
+  'usage: coverage.sh [--day 2025-01-25] [--days 7] [--camera Front] [--verify] [--json]'
+
+const environment = readEnvironment()
+applyEnvironment(environment)
+const nowMs = systemClock.now()
+const { values } = readArguments(
+  {
+    options: {
+      day: { type: 'string' },
+      days: { type: 'string', default: '1' },
+      camera: { type: 'string' },
+      verify: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  },
+  usage,
+)
+const lastDay = values.day ?? localTime(nowMs).date
+const wanted = Number(values.days)
+const cameraName =
+  values.camera === undefined ? undefined : safeCameraName(values.camera, values.camera)
+if (!isDay(lastDay) || !Number.isInteger(wanted) || wanted < 1 || wanted > 366) refuse(usage)
+
+try {
+  process.exitCode = await tell()
+} catch (error) {
+  process.stderr.write(`✗ ${describeError(error)}\n`)
+  process.exitCode = 1
+}
+
+/** Answers the exit code. */
+async function tell(): Promise<number> {
+  const footage = new KnownFootage(foldersBelow(knownBase(environment)), nowMs)
+  const days = await daysOf(footage)
+  const coverages = await coverageOf(footage, days)
+  if (!values.json) process.stdout.write(coverageText(coverages))
+  const lines = [...new Set(days.flatMap(({ stretches }) => stretches.flatMap(storedOf)))]
+  const differences = values.verify ? await differencesOf(lines) : []
+  if (values.json)
+    process.stdout.write(`${JSON.stringify(asJson(coverages, lines, differences), undefined, 2)}\n`)
+  else if (values.verify) process.stdout.write(differencesText(lines.length, differences))
+  const isWhole = coverages.every(({ missing }) => missing.length === 0)
+  return isWhole && differences.length === 0 ? 0 : 1
+}
+
+interface Day {
+  day: string
+  whole: Span
+  /** Of the cameras that are asked for. */
+  stretches: Stretch[]
+}
+
+async function daysOf(footage: KnownFootage): Promise<Day[]> {
+  const names = Array.from({ length: wanted }, (_, index) => dayAfter(lastDay, index + 1 - wanted))
+  return Promise.all(
+    names.map(async (day) => {
+      const whole = daySpan(day)
+      const all = await footage.stretches(whole)
+      return { day, whole, stretches: all.filter(({ camera }) => isWanted(camera)) }
+    }),
+  )
+}
+
+async function coverageOf(footage: KnownFootage, days: Day[]): Promise<DayCoverage[]> {
+  const known = new Set(await footage.cameras())
+  for (const { stretches } of days) for (const { camera } of stretches) known.add(camera)
+  const names = [...known].filter(isWanted).sort()
+  if (cameraName !== undefined && names.length === 0)
+    throw new Error(
+      `no camera called ${values.camera} was ever recorded here; these were: ${[...known].sort().join(', ')}`,
+    )
+  const asked = {
+    fromMs: daySpan(dayAfter(lastDay, 1 - wanted)).fromMs,
+    toMs: daySpan(lastDay).toMs,
+  }
+  const first = await footage.firstOf(names, asked.toMs)
+  const current = await footage.currentCameras()
+  const former = current ? names.filter((name) => !current.includes(name)) : []
+  const last = await footage.lastOf(former, asked)
+  const gaps = await footage.gaps()
+  return days.flatMap(({ day, whole, stretches }) =>
+    names.flatMap((name) => {
+      const ofCamera = <T extends { camera: string }>(list: T[]): T[] =>
+        list.filter((it) => it.camera === name)
+      const here = { stretches: ofCamera(stretches), gaps: ofCamera(gaps) }
+      const firstMs = first.get(name) ?? Infinity
+      const overMs = former.includes(name) ? (last.get(name) ?? 0) : undefined
+      if (overMs !== undefined && overMs <= whole.fromMs) return []
+      const expected = expectedOf({ whole, firstMs, overMs, ...here }, nowMs)
+      return [dayCoverage({ camera: name, day, whole, expected, ...here })]
+    }),
+  )
+}
+
+function isWanted(camera: string): boolean {
+  return cameraName === undefined || camera === cameraName
+}
+
+function storedOf({ stored }: Stretch): LedgerLine[] {
+  return stored ? [stored] : []
+}
+
+async function differencesOf(lines: LedgerLine[]): Promise<Difference[]> {
+  const checked = readUploaderConfig(environment)
+  if ('faults' in checked)
+    throw new Error(`S3 cannot be asked: ${checked.faults.map(describeFault).join('; ')}`)
+  const never = new AbortController().signal
+  return verifyStored(lines, new StoredFootage(checked.config.store), never)
+}
+
+function asJson(coverages: DayCoverage[], lines: LedgerLine[], differences: Difference[]): object {
+  const days = coverages.map(({ missing, ...rest }) => ({
+    ...rest,
+    missing: missing.map(spanJson),
+  }))
+  const stored = {
+    checked: lines.length,
+    differences: differences.map(({ line: { bucket, key }, text }) => ({ bucket, key, text })),
+  }
+  return { days, ...(values.verify ? { stored } : {}) }
+}
+
+function spanJson({ fromMs, toMs, reason }: Missing): object {
+  return {
+    from: new Date(fromMs).toISOString(),
+    to: new Date(toMs).toISOString(),
+    seconds: Math.round((toMs - fromMs) / 100) / 10,
+    reason: reason ?? null,
+  }
+}

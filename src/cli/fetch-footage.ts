@@ -1,0 +1,144 @@
+import { copyFile, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { hasCode, ignoreMissing, type Folders } from '../segments/folders.ts'
+import { localTime } from '../daemon/local-time.ts'
+import { makeClip, type ClipPart } from './clip.ts'
+import type { Found } from './find-footage.ts'
+import type { Stretch } from './known-footage.ts'
+import { joined, without, type Span } from './spans.ts'
+import type { StoredFootage } from './stored-footage.ts'
+import { count, durationText } from '../daemon/units.ts'
+
+const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
+/** Names have whole seconds: what is less apart may follow each other. */
+const seamMs = 2000
+/** The last moment of a file may be no picture, but sound. */
+const leastSeconds = 0.25
+
+interface Fetching {
+  folders: Folders
+  /** Undefined where S3 can't be asked. */
+  stored: StoredFootage | undefined
+  /** Tells the operator how it goes. */
+  say: (text: string) => void
+}
+
+/** Puts the files into a folder, from this machine or S3; what is there with that size is left alone. */
+export async function download(
+  found: Found[],
+  { folder, ...fetching }: Fetching & { folder: string },
+  signal: AbortSignal,
+): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  for (const { stretch } of found) {
+    // By its key, for files that were moved may share a name.
+    const target = resolve(folder, basename(stretch.stored?.key ?? stretch.file))
+    const there = await stat(target).catch(ignoreMissing)
+    if (there && there.size === (await bytesOf(stretch))) {
+      fetching.say(`${target} is there already`)
+      continue
+    }
+    if (there) throw new Error(`${target} is something else: move it away`)
+    await fetchInto(stretch, target, fetching, signal)
+    fetching.say(`saved ${target}`)
+  }
+}
+
+export interface ClipOptions extends Fetching {
+  asked: Span
+  target: string
+  exact: boolean
+}
+
+/** Joins what was found of one camera into a new file; says what of the time is missing in it. */
+export async function saveClip(
+  found: Found[],
+  { asked, target, exact, ...fetching }: ClipOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { say } = fetching
+  const cameras = [...new Set(found.map(({ stretch }) => stretch.camera))]
+  if (cameras.length > 1)
+    throw new Error(`a clip is of one camera: give one of ${cameras.join(', ')} as --camera`)
+  const path = resolve(target)
+  if (await stat(path).catch(ignoreMissing)) throw new Error(`${path} exists already`)
+  const folder = await mkdtemp(join(dirname(path), '.clip-'))
+  try {
+    // What is only here may move meanwhile: it comes first.
+    const worthwhile = found.filter((it) => it.untilSeconds - it.offsetSeconds >= leastSeconds)
+    const sources = new Map(worthwhile.map((it, index) => [it, join(folder, `${index}.mp4`)]))
+    const order = [...sources].sort(([a], [b]) => Number(isStored(a)) - Number(isStored(b)))
+    for (const [{ stretch }, source] of order) await fetchInto(stretch, source, fetching, signal)
+    const parts: ClipPart[] = []
+    for (const [it, source] of sources) {
+      const { offsetSeconds, untilSeconds, stretch } = it
+      const isCut = untilSeconds < (stretch.toMs - stretch.fromMs) / 1000
+      parts.push({
+        path: source,
+        ...(offsetSeconds > 0 ? { fromSeconds: offsetSeconds } : {}),
+        ...(isCut ? { untilSeconds } : {}),
+      })
+    }
+    const result = join(folder, 'clip.mp4')
+    const early = await makeClip({ tools, folder }, { parts, target: result, exact }, signal)
+    await rename(result, path)
+    const begins = early >= 0.05 ? `, begins ${early.toFixed(1)} s early, with a keyframe` : ''
+    say(`saved ${path}: ${count(parts.length, 'file')}${begins}`)
+    for (const hole of holesIn(found, asked)) say(`! ${hole}`)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function isStored({ stretch }: Found): boolean {
+  return stretch.stored !== undefined
+}
+
+function holesIn(found: Found[], asked: Span): string[] {
+  const shown = joined(
+    found.map(({ stretch }) => stretch),
+    seamMs,
+  )
+  return without([asked], shown)
+    .filter(({ fromMs, toMs }) => toMs - fromMs > seamMs)
+    .map(({ fromMs, toMs }) => {
+      const [from, to] = [localTime(fromMs).time, localTime(toMs).time]
+      return `${durationText(toMs - fromMs)} are missing in it, from ${from} to ${to}`
+    })
+}
+
+/** Brings a file to `target`: from this machine if it is there, else from S3. */
+async function fetchInto(
+  { file, path, stored: line }: Stretch,
+  target: string,
+  { stored, folders }: Fetching,
+  signal: AbortSignal,
+): Promise<void> {
+  // It may have been moved on since, or deleted.
+  const later = [folders.recordings, folders.uploaded].map((folder) => join(folder, file))
+  const places = path === undefined ? [] : line ? [path] : [path, ...later]
+  for (const place of places) if (await copied(place, target)) return
+  if (!line) throw new Error(`${file} is not there any more`)
+  if (!stored) throw new Error(`${file} is only in S3, which cannot be asked`)
+  await stored.save(line, target, signal)
+}
+
+/** Whether there was something to copy. */
+async function copied(path: string, target: string): Promise<boolean> {
+  const part = `${target}.part`
+  try {
+    await copyFile(path, part)
+    await rename(part, target)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw error
+  } finally {
+    await rm(part, { force: true })
+  }
+}
+
+async function bytesOf({ path, stored }: Stretch): Promise<number | undefined> {
+  if (stored || path === undefined) return stored?.bytes
+  return (await stat(path).catch(ignoreMissing))?.size
+}

@@ -1,0 +1,221 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ignoreMissing, type Folders } from '../segments/folders.ts'
+import { Gaps, type Gap } from '../segments/gaps.ts'
+import { earlierNames } from '../segments/segment-name.ts'
+import { Ledger, type LedgerLine } from '../uploader/ledger.ts'
+import type { StatusHeader } from '../daemon/status-file.ts'
+import type { RecorderStatus } from './installation-report.ts'
+import { silentAfterMs } from './judgement.ts'
+import { localFiles, type LocalFile } from './local-files.ts'
+import type { Span } from './spans.ts'
+
+/** A file of a camera's footage. */
+export interface Stretch extends Span {
+  camera: string
+  file: string
+  /** Where it lies on this machine, if it does. */
+  path?: string
+  /** Where it is in S3, if it is. */
+  stored?: LedgerLine
+}
+
+const dayMs = 24 * 3600 * 1000
+
+/**
+ * What is known of an installation's footage, from the files that the daemons keep: none need run.
+ * Each file is read once, so that this is how it was at the first question.
+ */
+export class KnownFootage {
+  readonly #folders: Folders
+  readonly #nowMs: number
+  readonly #ledger: Ledger
+  readonly #days = new Map<string, Promise<LedgerLine[]>>()
+  #local: Promise<LocalFile[]> | undefined
+  #gaps: Promise<Gap[]> | undefined
+
+  constructor(folders: Folders, nowMs: number) {
+    this.#folders = folders
+    this.#nowMs = nowMs
+    this.#ledger = new Ledger(folders.ledger)
+  }
+
+  /** Every file with footage of some time, or of a moment. */
+  async stretches({ fromMs, toMs }: Span): Promise<Stretch[]> {
+    const days = await this.#ledger.days()
+    const wanted = days.filter((day) => {
+      const { fromMs: earliestMs, toMs: latestMs } = reachOf(day)
+      return earliestMs <= toMs && latestMs > fromMs
+    })
+    const lines = (await Promise.all(wanted.map(async (day) => this.#linesOn(day)))).flat()
+    const local = await this.#localFiles()
+    const byName = new Map<string, LocalFile[]>()
+    for (const one of local) for (const name of namesOf(one.file)) pushTo(byName, name, one)
+    const taken = new Set<string>()
+    const stored = newestOf(lines).map((line) => {
+      const here = byName
+        .get(line.file)
+        ?.find(({ bytes, path }) => bytes === line.bytes && !taken.has(path))
+      if (here) taken.add(here.path)
+      return stretchOf(line, here)
+    })
+    const waiting = local.filter(({ path }) => !taken.has(path))
+    return [...stored, ...waiting]
+      .filter((stretch) => stretch.toMs > fromMs && stretch.fromMs <= toMs)
+      .sort((a, b) => a.fromMs - b.fromMs)
+  }
+
+  /** Every gap that was noted, those that are not over, which end now, and what does not play. */
+  async gaps(): Promise<Gap[]> {
+    const { gaps: folder } = this.#folders
+    return (this.#gaps ??= Promise.all([
+      new Gaps(folder).all(),
+      this.#openGaps(),
+      this.#unplayable(),
+    ]).then((gaps) => gaps.flat()))
+  }
+
+  async #unplayable(): Promise<Gap[]> {
+    const files = await localFiles([this.#folders.quarantine])
+    const reason = 'does not play: see data/quarantine'
+    return files.map(({ camera, fromMs, toMs }) => ({
+      ...{ camera, reason, fromMs },
+      // Somebody may have touched it.
+      toMs: Math.min(toMs, fromMs + dayMs),
+    }))
+  }
+
+  /** By what the recorder last said. */
+  async #openGaps(): Promise<Gap[]> {
+    const nowMs = this.#nowMs
+    const { cameras = [], startedAt, updatedAt = '', pid } = await this.#recorderStatus()
+    const isSilent = !(nowMs - Date.parse(updatedAt) < silentAfterMs) || !isRunning(pid)
+    return cameras.flatMap(({ name, footageUntil, gap }) => {
+      const reason = gap ?? (isSilent ? 'recorder down' : undefined)
+      // One that was never recorded is known to be missing since it was tried.
+      const fromMs = Date.parse(footageUntil ?? (gap === undefined ? '' : (startedAt ?? '')))
+      return reason !== undefined && fromMs < nowMs
+        ? [{ camera: name, fromMs, toMs: nowMs, reason }]
+        : []
+    })
+  }
+
+  /**
+   * When the first footage of each camera begins of which anything is known, in epoch ms; later
+   * than some moment nobody needs to know.
+   */
+  async firstOf(cameras: string[], untilMs: number): Promise<Map<string, number>> {
+    const first = new Map<string, number>()
+    const note = (camera: string, beganMs: number): void => {
+      if (cameras.includes(camera))
+        first.set(camera, Math.min(first.get(camera) ?? Infinity, beganMs))
+    }
+    for (const { camera, fromMs } of await this.#localFiles()) note(camera, fromMs)
+    for (const { camera, fromMs } of await this.gaps()) note(camera, fromMs)
+    for (const day of await this.#ledger.days()) {
+      const { fromMs } = reachOf(day)
+      const isKnown = cameras.every((camera) => (first.get(camera) ?? Infinity) < fromMs)
+      if (isKnown || fromMs > untilMs) break
+      for (const { camera, start } of await this.#linesOn(day)) note(camera, Date.parse(start))
+    }
+    return first
+  }
+
+  /**
+   * When the last footage of each camera ends that ends after `fromMs`; of one that goes on after
+   * `untilMs`, some moment after that.
+   */
+  async lastOf(cameras: string[], { fromMs, toMs: untilMs }: Span): Promise<Map<string, number>> {
+    const last = new Map<string, number>()
+    const note = ({ camera, toMs }: { camera: string; toMs: number }): void => {
+      if (cameras.includes(camera)) last.set(camera, Math.max(last.get(camera) ?? 0, toMs))
+    }
+    for (const local of await this.#localFiles()) note(local)
+    for (const day of await this.#ledger.days()) {
+      if (cameras.every((camera) => (last.get(camera) ?? 0) > untilMs)) break
+      if (reachOf(day).toMs <= fromMs) continue
+      for (const line of await this.#linesOn(day)) note(stretchOf(line, undefined))
+    }
+    return last
+  }
+
+  /** The cameras of which something was recorded of late, by name. */
+  async cameras(): Promise<string[]> {
+    const days = (await this.#ledger.days()).slice(-7)
+    const lines = await Promise.all(days.map(async (day) => this.#linesOn(day)))
+    const all = [...lines.flat(), ...(await this.#localFiles()), ...(await this.gaps())]
+    return [...new Set(all.map(({ camera }) => camera))].sort()
+  }
+
+  /** Those of which more is to be expected; undefined where no recorder has ever said. */
+  async currentCameras(): Promise<string[] | undefined> {
+    return (await this.#recorderStatus()).cameras?.map(({ name }) => name)
+  }
+
+  async #recorderStatus(): Promise<Partial<StatusHeader & RecorderStatus>> {
+    const path = join(this.#folders.status, 'recorder.json')
+    return parseStatus((await readFile(path, 'utf8').catch(ignoreMissing)) ?? '')
+  }
+
+  async #linesOn(day: string): Promise<LedgerLine[]> {
+    const known = this.#days.get(day) ?? this.#ledger.linesOn(day)
+    this.#days.set(day, known)
+    return known
+  }
+
+  async #localFiles(): Promise<LocalFile[]> {
+    const { open, recordings, uploaded } = this.#folders
+    return (this.#local ??= localFiles([open, recordings, uploaded]))
+  }
+}
+
+/**
+ * When the footage can have been recorded that the ledger has under a day: a segment belongs to the
+ * day when it began, and lasts one at most; the time zone may have been another.
+ */
+function reachOf(day: string): Span {
+  const beginMs = Date.parse(`${day}T00:00:00`)
+  return { fromMs: beginMs - dayMs, toMs: beginMs + 3 * dayMs }
+}
+
+/** The names under which the ledger may know a file: its own, and without what a move has added. */
+function namesOf(file: string): string[] {
+  return [file, ...earlierNames(file)]
+}
+
+function pushTo<T>(lists: Map<string, T[]>, key: string, item: T): void {
+  const list = lists.get(key)
+  if (list) list.push(item)
+  else lists.set(key, [item])
+}
+
+/** One content may have been stored twice: in another bucket, or under another name. */
+function newestOf(lines: LedgerLine[]): LedgerLine[] {
+  const newest = new Map<string, LedgerLine>()
+  for (const line of lines)
+    newest.set(`${line.camera} ${line.start} ${line.bytes} ${line.crc32}`, line)
+  return [...newest.values()]
+}
+
+function stretchOf(line: LedgerLine, here: LocalFile | undefined): Stretch {
+  const fromMs = Date.parse(line.start)
+  // Of what another program has stored the length is not known.
+  const toMs = line.durationSeconds > 0 ? fromMs + line.durationSeconds * 1000 : here?.toMs
+  return {
+    ...{ camera: line.camera, file: line.file, stored: line, fromMs, toMs: toMs ?? fromMs + 1 },
+    ...(here ? { path: here.path } : {}),
+  }
+}
+
+function isRunning(pid: number | undefined): boolean {
+  return pid !== undefined && existsSync(`/proc/${pid}`)
+}
+
+function parseStatus(text: string): Partial<StatusHeader & RecorderStatus> {
+  try {
+    return JSON.parse(text) as Partial<StatusHeader & RecorderStatus>
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { findFootage } from '../../src/cli/find-footage.ts'
+import { foundText, nothingText } from '../../src/cli/find-text.ts'
+import type { Stretch } from '../../src/cli/known-footage.ts'
+
+const beginMs = new Date(2025, 0, 25, 15, 0, 0).getTime()
+const minuteMs = 60_000
+
+/** Ten minutes from a minute past three on. */
+function stretch(camera: string, minute: number): Stretch {
+  const fromMs = beginMs + minute * minuteMs
+  const file = `${camera}_20250125_15${String(minute).padStart(2, '0')}00.mp4`
+  return { camera, file, fromMs, toMs: fromMs + 10 * minuteMs }
+}
+
+const all = [stretch('Side', 0), stretch('Front', 10), stretch('Front', 0), stretch('Front', 20)]
+
+function at(minute: number, toMinute = minute) {
+  return { fromMs: beginMs + minute * minuteMs, toMs: beginMs + toMinute * minuteMs }
+}
+
+test('a moment is found in one file of each camera, with the place in it', () => {
+  const found = findFootage(all, at(3.5))
+  assert.deepEqual(
+    found.map(({ stretch: { camera, file }, offsetSeconds }) => [camera, file, offsetSeconds]),
+    [
+      ['Front', 'Front_20250125_150000.mp4', 210],
+      ['Side', 'Side_20250125_150000.mp4', 210],
+    ],
+  )
+  assert.deepEqual(
+    findFootage(all, at(10)).map(({ stretch: { file } }) => file),
+    ['Front_20250125_151000.mp4'],
+  )
+  assert.deepEqual(findFootage(all, at(31)), [])
+})
+
+test('a time is found in all files that show some of it, from where to where', () => {
+  assert.deepEqual(
+    findFootage(all, at(9, 22)).map(({ stretch: { file }, offsetSeconds, untilSeconds }) => [
+      file.slice(0, -4),
+      offsetSeconds,
+      untilSeconds,
+    ]),
+    [
+      ['Front_20250125_150000', 540, 600],
+      ['Front_20250125_151000', 0, 600],
+      ['Front_20250125_152000', 0, 120],
+      ['Side_20250125_150000', 540, 600],
+    ],
+  )
+})
+
+test('what is found is said in a few lines', () => {
+  const [first] = findFootage([{ ...stretch('Front', 0), path: '/srv/uploaded/a.mp4' }], at(3.5, 5))
+  assert.ok(first)
+  assert.equal(
+    foundText({ ...first, url: 'https://example/a.mp4#t=210.0' }),
+    [
+      'Front  Front_20250125_150000.mp4, from 3:30 to 5:00 (it lasts 10:00)',
+      '  on disk  /srv/uploaded/a.mp4',
+      '  play     https://example/a.mp4#t=210.0',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('where there is nothing, the gap says why', () => {
+  const gap = { camera: 'Front', ...at(2, 5), reason: 'camera silent' }
+  assert.equal(
+    nothingText({ camera: 'Front', asked: at(3) }, [gap]),
+    'Front  nothing at 2025-01-25 15:03:00: camera silent (2025-01-25 15:02:00 – 15:05:00, 3 min)\n',
+  )
+  assert.equal(
+    nothingText({ camera: 'Front', asked: at(7, 8) }, [gap]),
+    'Front  nothing is known of any footage from 2025-01-25 15:07:00 to 2025-01-25 15:08:00\n',
+  )
+})

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { judgeSample, type CameraSample } from '../../src/cli/check-camera.ts'
+import { checkClock } from '../../src/cli/check-machine.ts'
+import type { Camera } from '../../src/recorder/config.ts'
+import { findingsText, type Finding } from '../../src/cli/finding.ts'
+
+const camera: Camera = {
+  ...{ number: 1, name: 'Front', url: 'rtsp://admin:secret@10.0.0.5/main' },
+  transport: 'tcp',
+  audio: 'auto',
+}
+
+const sample: CameraSample = {
+  ...{ video: 'h264', width: 2560, height: 1440, audio: 'aac', fps: 24.98 },
+  ...{ bitsPerSecond: 6.14e6, keyframeEverySeconds: 2, seconds: 7 },
+}
+
+test('what was found is a list with a mark, and how it is in all', () => {
+  const findings: Finding[] = [
+    { is: 'ok', subject: 'FFmpeg', text: '5.1.9' },
+    judgeSample(camera, sample),
+    { is: 'warning', subject: 'lsof', text: 'is missing: sudo apt-get install -y lsof' },
+    {
+      is: 'fault',
+      subject: 'S3',
+      text: 'AccessDenied: Access Denied (The store denies writing: allow s3:PutObject on the objects.)',
+    },
+  ]
+  assert.equal(
+    findingsText(findings),
+    `✓ FFmpeg  5.1.9
+✓ Front   10.0.0.5:554 sends h264 2560x1440, 25 fps, a keyframe every 2.0 s, 6.1 Mbit/s, aac
+! lsof    is missing: sudo apt-get install -y lsof
+✗ S3      AccessDenied: Access Denied (The store denies writing: allow s3:PutObject on the
+          objects.)
+
+1 fault (✗), 1 warning (!)
+`,
+  )
+  assert.match(findingsText(findings.slice(0, 2)), /\n\nAll is well\.\n$/)
+})
+
+test('keyframes that are rare are a warning, seen or not', () => {
+  for (const keyframeEverySeconds of [4.1, undefined]) {
+    const { is, text } = judgeSample(camera, { ...sample, keyframeEverySeconds })
+    assert.equal(is, 'warning')
+    assert.match(text, /(a keyframe every 4\.1 s|no second keyframe within 7 s).*I-frame interval/)
+  }
+})
+
+test('a clock is compared with that of the store, where it is known', () => {
+  const nowMs = new Date(2025, 5, 1, 12).getTime()
+  assert.match(checkClock(nowMs, nowMs - 30_000).text, /^2025-06-01 12:00:00 .* as that of S3$/)
+  assert.deepEqual([checkClock(nowMs, undefined).is, checkClock(0, undefined).is], ['ok', 'fault'])
+  const behind = checkClock(nowMs, nowMs + 3_600_000)
+  assert.equal(behind.is, 'fault')
+  assert.match(behind.text, /is 60 min behind that of S3.*timedatectl/)
+})

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { copyFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'node:test'
+import { KnownFootage } from '../../src/cli/known-footage.ts'
+import { isoLocal } from '../../src/daemon/local-time.ts'
+import { Gaps } from '../../src/segments/gaps.ts'
+import { fragmented, openWorkbench } from '../uploader/workbench.ts'
+
+const beganMs = new Date(2025, 0, 25, 15, 30, 45).getTime()
+const aDay = { fromMs: beganMs - 1000, toMs: beganMs + 3_600_000 }
+
+test('footage is known from S3, with what still lies here, and what waits', async (t) => {
+  const { folders, record, ship } = await openWorkbench(t)
+  await ship(await record('Front_20250125_153045.mp4', await fragmented()))
+  await ship(await record('Front_20250125_153047.mp4', await fragmented()))
+  await rm(join(folders.uploaded, 'Front_20250125_153047.mp4'))
+  await record('Front_20250125_153049.mp4')
+  const open = join(folders.open, 'Front_20250125_153051.1f0c93ab.mp4')
+  await copyFile(await fragmented(), open)
+  for (const [path, seconds] of [
+    [join(folders.recordings, 'Front_20250125_153049.mp4'), 6],
+    [open, 9],
+  ] as const)
+    await utimes(path, beganMs / 1000 + seconds, beganMs / 1000 + seconds)
+  await writeFile(join(folders.recordings, 'holiday.mp4'), 'none of ours')
+
+  const known = new KnownFootage(folders, beganMs + 10_000)
+  const found = await known.stretches(aDay)
+  assert.deepEqual(
+    found.map(({ camera, file, path, stored, fromMs, toMs }) => ({
+      ...{ camera, file, key: stored?.key, isHere: path !== undefined },
+      ...{ from: (fromMs - beganMs) / 1000, to: Math.round((toMs - beganMs) / 1000) },
+    })),
+    [
+      ['Front_20250125_153045.mp4', true, true, 0, 2],
+      ['Front_20250125_153047.mp4', true, false, 2, 4],
+      ['Front_20250125_153049.mp4', false, true, 4, 6],
+      ['Front_20250125_153051.mp4', false, true, 6, 9],
+    ].map(([file, isStored, isHere, from, to]) => ({
+      ...{ camera: 'Front', file, isHere, from, to },
+      key: isStored ? `recordings/2025/01/25/${String(file)}` : undefined,
+    })),
+  )
+  assert.deepEqual(await known.stretches({ fromMs: 0, toMs: beganMs - 86_400_000 }), [])
+  assert.deepEqual(await known.cameras(), ['Front'])
+  assert.equal((await known.firstOf(['Front'], beganMs)).get('Front'), beganMs)
+})
+
+test('footage of another time zone, and the end of what is recorded no more', async (t) => {
+  const { folders } = await openWorkbench(t)
+  const day = async (name: string, ...lines: object[]): Promise<void> => {
+    const text = lines
+      .map((line) => `${JSON.stringify({ bytes: 1, crc32: '', ...line })}\n`)
+      .join('')
+    await writeFile(join(folders.ledger, `${name}.ndjson`), text)
+  }
+  const at = (date: number, hours: number): number => new Date(2025, 0, date, hours).getTime()
+  const line = (camera: string, beginsMs: number): object => {
+    const start = isoLocal(beginsMs)
+    return { file: `${camera}_${start}.mp4`, camera, start, durationSeconds: 3600 }
+  }
+  await day('2025-01-24', line('Front', at(24, 1)), line('Side', at(24, 1)))
+  // As one in UTC named it, on a machine that is in America now.
+  await day('2025-01-26', line('Front', at(25, 20)))
+  await day('2025-01-27', line('Side', at(27, 1)))
+
+  const known = new KnownFootage(folders, at(28, 0))
+  const moment = { fromMs: at(25, 20) + 1000, toMs: at(25, 20) + 1000 }
+  assert.equal((await known.stretches(moment)).length, 1)
+  const last = await known.lastOf(['Front', 'Side'], { fromMs: at(24, 0), toMs: at(25, 0) })
+  assert.equal(last.get('Front'), at(25, 21))
+  assert.ok((last.get('Side') ?? 0) > at(25, 0))
+  const before = await known.lastOf(['Front'], { fromMs: at(31, 0), toMs: at(32, 0) })
+  assert.equal(before.get('Front'), undefined)
+})
+
+test('gaps are those that were noted, and those that are not over', async (t) => {
+  const { folders } = await openWorkbench(t)
+  const nowMs = beganMs + 60_000
+  const gaps = async () => new KnownFootage(folders, nowMs).gaps()
+  assert.deepEqual(await gaps(), [])
+  const gap = { camera: 'Front', fromMs: beganMs, toMs: beganMs + 5000, reason: 'camera silent' }
+  await new Gaps(folders.gaps).append(gap)
+  assert.deepEqual(await gaps(), [gap])
+
+  const garbage = join(folders.quarantine, 'Front_20250125_153045.mp4')
+  await writeFile(garbage, 'garbage')
+  await writeFile(`${garbage}.reason.txt`, 'it is garbage')
+  await utimes(garbage, beganMs / 1000 + 7, beganMs / 1000 + 7)
+  const unplayable = { ...gap, toMs: beganMs + 7000, reason: 'does not play: see data/quarantine' }
+  assert.deepEqual(await gaps(), [gap, unplayable])
+  await rm(garbage)
+
+  const footageUntil = isoLocal(beganMs + 20_000)
+  const said = async (updatedMs: number, pid = process.pid): Promise<unknown> => {
+    const cameras = [
+      { name: 'Front', footageUntil },
+      { name: 'Side', footageUntil, gap: 'password rejected' },
+      { name: 'Never', gap: 'camera silent' },
+      { name: 'New' },
+    ]
+    const times = { startedAt: isoLocal(beganMs + 10_000), updatedAt: isoLocal(updatedMs) }
+    const text = JSON.stringify({ pid, ...times, cameras })
+    await writeFile(join(folders.status, 'recorder.json'), text)
+    const [noted, ...open] = await gaps()
+    assert.deepEqual(noted, gap)
+    return open.map(({ camera, reason, fromMs, toMs }) => [
+      ...[camera, reason, (fromMs - beganMs) / 1000, (toMs - beganMs) / 1000],
+    ])
+  }
+  const failing = [
+    ['Side', 'password rejected', 20, 60],
+    ['Never', 'camera silent', 10, 60],
+  ]
+  assert.deepEqual(await said(nowMs - 1000), failing)
+  const down = [['Front', 'recorder down', 20, 60], ...failing]
+  assert.deepEqual(await said(nowMs - 30_000), down)
+  assert.deepEqual(await said(nowMs - 1000, 999_999_999), down)
+  assert.deepEqual(await new KnownFootage(folders, nowMs).cameras(), ['Front', 'Never', 'Side'])
+})

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import test, { type TestContext } from 'node:test'
+import { startRtspCamera } from '../../demo/rtsp-camera.ts'
+import { canary, canaryKeys, inUrl } from '../support/canaries.ts'
+import { cachedClip } from '../support/clips.ts'
+import { startInstallation } from './installation.ts'
+
+test('check.sh looks at the machine, each camera and the bucket, and says what to mend', async (t) => {
+  const { installation, camera } = await startInstallation(t, { S3_SERVER_SIDE_ENCRYPTION: 'none' })
+  await installation.run('setup.sh', '--quiet')
+  const well = await installation.run('check.sh')
+  assert.equal(well.code, 0, well.output)
+  assert.ok(well.ms < 15_000, `${well.ms} ms`)
+  for (const line of [
+    /^✓ Node\.js +\d+\.\d+/m,
+    /^✓ FFmpeg +\d/m,
+    /^✓ lsof /m,
+    /^✓ settings +\//m,
+    /^✓ folders /m,
+    /^✓ disk .* free at .*: room for \d+ \w+/m,
+    /^✓ clock +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d .*as that of S3/m,
+    /^✓ Front +127\.0\.0\.1:\d+ sends h264 640x360, 25 fps, a keyframe every 1\.0 s, \d\.\d Mbit\/s, aac/m,
+    /^✓ S3 +test-footage \(http:.*\) takes an object and gives it back/m,
+    /^All is well\.$/m,
+  ])
+    assert.match(well.output, line)
+  assert.deepEqual(installation.processes(), [])
+
+  const rare = await startRtspCamera({
+    clip: await cachedClip({ gopSeconds: 5, audio: 'none' }),
+  })
+  t.after(async () => rare.close())
+  await installation.configure({
+    CAMERA_1_URL: camera.url.replace(/:[^:@]+@/, `:${inUrl(canary())}@`),
+    CAMERA_2_URL: camera.url.replace('Preview_01_main', 'Preview_99_main'),
+    CAMERA_3_URL: `rtsp://admin:${inUrl(canary())}@127.0.0.1:${await closedPort()}/main`,
+    CAMERA_4_URL: `rtsp://admin:${inUrl(canary())}@no-such-host.invalid/main`,
+    CAMERA_5_URL: rare.url,
+    CAMERA_6_URL: `rtsp://admin:${inUrl(canary())}@127.0.0.1:${await mutePort(t)}/main`,
+    AWS_SECRET_ACCESS_KEY: canaryKeys().secretAccessKey,
+  })
+  const ill = await installation.run('check.sh')
+  assert.equal(ill.code, 1, ill.output)
+  assert.ok(ill.ms < 15_000, `${ill.ms} ms`)
+  const text = ill.output.replaceAll(/\n {4,}/g, ' ')
+  for (const line of [
+    /^✗ Front +the camera rejects the user or password: check CAMERA_1_URL/m,
+    /^✗ Camera_2 +the camera has no stream \/Preview_99_main: .*Reolink: \/Preview_01_main/m,
+    /^✗ Camera_3 +127\.0\.0\.1:\d+ refuses the connection/m,
+    /^✗ Camera_4 +no such host as no-such-host\.invalid/m,
+    /^! Camera_5 .* (a keyframe every 5\.0|no second keyframe within \d) s, .*no audio: set its I-frame interval/m,
+    /^✗ Camera_6 +127\.0\.0\.1:\d+ answers, but sends nothing that can be recorded/m,
+    /^✗ S3 .*AWS_SECRET_ACCESS_KEY/m,
+    /^6 faults \(✗\), 1 warning \(!\)$/m,
+  ])
+    assert.match(text, line)
+
+  await installation.configure({ CAMERA_1_URL: 'front', S3_BUCKET_NAME: 'no-such-bucket' })
+  const json = await installation.run('check.sh', '--json')
+  assert.equal(json.code, 1)
+  const { faults, findings } = JSON.parse(json.output) as {
+    faults: number
+    findings: { is: string; subject: string; text: string }[]
+  }
+  assert.equal(faults, 2, json.output)
+  const [settings, store] = findings.filter(({ is }) => is === 'fault')
+  assert.match(settings?.text ?? '', /^CAMERA_1_URL: found \*\*\*; expected a URL/)
+  assert.match(store?.text ?? '', /S3_BUCKET_NAME/)
+})
+
+/** It takes a connection, and never says a word. */
+async function mutePort(t: TestContext): Promise<number> {
+  const connections = new Set<Socket>()
+  const server = createServer((socket) => void connections.add(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    for (const socket of connections) socket.destroy()
+    server.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
