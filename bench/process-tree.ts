@@ -8,7 +8,6 @@ export interface Cost {
   cpuSeconds: number
   /** Of the first process alone, what it has reaped left out. */
   ownCpuSeconds: number
-  rssBytes: number
   /** The most that the first process ever had. */
   peakRssBytes: number
   /** What it has caused to be sent to the disk. */
@@ -25,7 +24,6 @@ export function costOf(roots: number[]): Cost {
   return {
     cpuSeconds: sum(all.map(({ own, reaped }) => own + reaped)) / ticksPerSecond,
     ownCpuSeconds: sum(first.map(({ own }) => own)) / ticksPerSecond,
-    rssBytes: sum(all.map(({ pid }) => statusBytes(pid, 'VmRSS'))),
     peakRssBytes: sum(first.map(({ pid }) => statusBytes(pid, 'VmHWM'))),
     writtenBytes: sum(all.map(({ pid }) => writtenBytes(pid))),
     processes: all.length,

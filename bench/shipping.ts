@@ -27,10 +27,9 @@ const loads: Load[] = [
 interface Result {
   cpuPerGb: number
   seconds: number
-  peakRssBytes: number
 }
 
-/** CPU, time and memory of shippers beside each other; ours finalizes the files as well. */
+/** CPU and time of shippers beside each other; ours finalizes the files as well. */
 export async function measureShipping(seconds: number): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const load of loads) {
@@ -91,7 +90,7 @@ async function finalizing(load: Load): Promise<number> {
 }
 
 /** Our uploader, from its start until the last file is in `uploaded/`. */
-async function ship(load: Load): Promise<Result> {
+async function ship(load: Load): Promise<Result & { peakRssBytes: number }> {
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -100,7 +99,8 @@ async function ship(load: Load): Promise<Result> {
     const { S3_ENDPOINT: _, ...settings } = storeSettings(store)
     const uploader = await stage.startDaemon('uploader', settings, asAws(store))
     await uploader.count(/moved to uploaded/, load.files)
-    return resultOf(uploader, bytes, `ours ${load.what}`)
+    const result = resultOf(uploader, bytes, `ours ${load.what}`)
+    return { ...result, peakRssBytes: costOf([uploader.pid]).peakRssBytes }
   } finally {
     await stage.close()
   }
@@ -160,27 +160,20 @@ async function copy(load: Load, how: CopyArgs): Promise<Result> {
         env: { ...process.env, AWS_CA_BUNDLE: undefined, ...env },
       },
     )
-    let peakRssBytes = 0
-    const watch = setInterval(() => {
-      peakRssBytes = Math.max(peakRssBytes, costOf([program.pid]).rssBytes)
-    }, 100)
     const end = await program.line(/^ended/)
-    clearInterval(watch)
     if (end !== 'ended 0') throw new Error(program.lines.map(({ text }) => text).join('\n'))
-    return { ...resultOf(program, bytes, `${command} ${load.what}`), peakRssBytes }
+    return resultOf(program, bytes, `${command} ${load.what}`)
   } finally {
     await stage.close()
   }
 }
 
 function resultOf(program: Program, bytes: number, what: string): Result {
-  const { cpuSeconds, peakRssBytes } = costOf([program.pid])
+  const { cpuSeconds } = costOf([program.pid])
   const seconds = (performance.now() - program.startedMs) / 1000
   const cpuPerGb = cpuSeconds / (bytes / 1e9)
-  process.stdout.write(
-    `${what}: ${tidy(cpuPerGb)} CPU s a GB, ${tidy(seconds)} s, ${tidy(peakRssBytes / 1e6)} MB\n`,
-  )
-  return { cpuPerGb, seconds, peakRssBytes }
+  process.stdout.write(`${what}: ${tidy(cpuPerGb)} CPU s a GB, ${tidy(seconds)} s\n`)
+  return { cpuPerGb, seconds }
 }
 
 /** From the end of a segment to its verified upload, and what the store is asked for it. */
@@ -197,10 +190,11 @@ async function measureLatency(seconds: number): Promise<Figure[]> {
     ])
     const { S3_ENDPOINT: _, ...settings } = storeSettings(store)
     const recorder = { ...settings, ...Object.fromEntries(named), SEGMENT_DURATION: 10 }
-    await stage.startDaemon('recorder', recorder)
+    const recording = await stage.startDaemon('recorder', recorder)
     const uploader = await stage.startDaemon('uploader', settings, asAws(store))
     await sleep((seconds + 15) * 1000)
-    const latencies = uploader.lines.flatMap(({ text }) => latencyOf(text) ?? [])
+    const ends = new Map(recording.lines.flatMap(({ text }) => endOf(text) ?? []))
+    const latencies = uploader.lines.flatMap(({ text }) => latencyOf(text, ends) ?? [])
     program.process.stdin?.write('\n')
     const { requests } = JSON.parse(await program.line(/"requests"/)) as {
       requests: Record<string, number>
@@ -224,19 +218,27 @@ async function measureLatency(seconds: number): Promise<Figure[]> {
   }
 }
 
-/** Of a log line that says so, the seconds from the end of a whole segment to its proof. */
-function latencyOf(line: string): number | undefined {
-  const [, at] = /^(\S+ \S+) .*upload verified/.exec(line) ?? []
-  const [, hours, minutes, seconds] = /_\d{8}_(\d\d)(\d\d)(\d\d)\.mp4: upload/.exec(line) ?? []
-  if (at === undefined || hours === undefined) return undefined
-  const start = new Date(at.slice(0, 10).concat('T', `${hours}:${minutes}:${seconds}`)).getTime()
-  const end = Math.floor(start / 10_000) * 10_000 + 10_000
-  return (Date.parse(at.replace(' ', 'T')) - end) / 1000
+/** Of a line of the recorder's log that says so, which segment has ended, and when. */
+function endOf(line: string): [file: string, atMs: number][] | undefined {
+  const [, at, file] = /^(\S+ \S+) .*segment finished \(file=([^,]+\.mp4)/.exec(line) ?? []
+  return at === undefined || file === undefined ? undefined : [[file, momentOf(at)]]
 }
 
-/** Over two of the pruner's rounds. */
+/** Of a line of the uploader's log that says so, how many seconds after its end a segment was proven. */
+function latencyOf(line: string, ends: Map<string, number>): number | undefined {
+  const [, at, file = ''] = /^(\S+ \S+) .*\| (\S+\.mp4): upload verified/.exec(line) ?? []
+  const endMs = ends.get(file)
+  return at === undefined || endMs === undefined ? undefined : (momentOf(at) - endMs) / 1000
+}
+
+/** `2025-01-25 15:30:45.123`, of a log. */
+function momentOf(text: string): number {
+  return new Date(text.replace(' ', 'T')).getTime()
+}
+
+/** Over one of the pruner's rounds, which come every two minutes; the first looks at each new file. */
 async function measureIdle(): Promise<Figure> {
-  const seconds = 240
+  const seconds = 125
   const stage = await Stage.open()
   try {
     const { said: store } = await stage.background('store')
@@ -245,7 +247,7 @@ async function measureIdle(): Promise<Figure> {
     const settings = { ...storeSettings(store), UPLOAD_CONCURRENCY: 4 }
     const uploader = await stage.startDaemon('uploader', settings)
     await uploader.count(/moved to uploaded/, load.files)
-    await sleep(5000)
+    await sleep(seconds * 1000)
     const [before, startedMs] = [costOf([uploader.pid]), performance.now()]
     await sleep(seconds * 1000)
     const cpu = costOf([uploader.pid]).cpuSeconds - before.cpuSeconds

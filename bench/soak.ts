@@ -11,6 +11,7 @@ import type { LedgerLine } from '../src/uploader/ledger.ts'
 import { cachedClip } from '../test/support/clips.ts'
 import { FaultProxy, hang, loseAnswer, refuse, reset } from '../test/support/fault-proxy.ts'
 import { frameCounters } from '../test/support/frame-counter.ts'
+import { journalLines } from '../test/support/journal-lines.ts'
 import { S3Server } from '../test/support/s3-server.ts'
 import { SeededRandom } from '../test/support/seeded-random.ts'
 import { atMost, median, tableOf, writeTable, type Figure } from './figures.ts'
@@ -207,8 +208,8 @@ function growth(samples: Record<'recorder' | 'uploader', Sample[]>): Figure[] {
 
 /** Whether frames and files add up. */
 async function reckoning(): Promise<Figure[]> {
-  const ledger = linesOf<LedgerLine>('ledger')
-  const gaps = linesOf<GapLine>('gaps')
+  const ledger = journalLines<LedgerLine>(join(stage.folder, 'data', 'ledger'))
+  const gaps = journalLines<GapLine>(join(stage.folder, 'data', 'gaps'))
   const uploaded = filesIn('uploaded')
   const [lines, objects] = [
     new Set(ledger.map(({ key, bytes }) => `${key} ${bytes}`)),
@@ -269,10 +270,15 @@ function holesIn(counters: number[]): Hole[] {
   })
 }
 
-/** A gap that ends when the frame behind the hole was shown, and is as long, within a second and a half. */
+/**
+ * A gap that ends when the frame behind the hole was shown, and is as long, within a second and a
+ * half; or one with some frames in it, of which this hole is a part.
+ */
 function explains(gap: GapLine, { before, seconds }: Hole, camera: RtspCamera): boolean {
-  const isNear = Math.abs(Date.parse(gap.to) - shownMs(before, camera)) < 4000
-  return isNear && Math.abs(gap.seconds - seconds) < 1.5
+  const endMs = shownMs(before, camera)
+  const [from, to] = [Date.parse(gap.from), Date.parse(gap.to)]
+  const isIt = Math.abs(to - endMs) < 4000 && Math.abs(gap.seconds - seconds) < 1.5
+  return isIt || (endMs - seconds * 1000 > from - 1500 && endMs < to + 1500)
 }
 
 /** What to look at in the log. */
@@ -292,12 +298,6 @@ function atMs(line: string): number {
 
 function shownMs(frame: number, camera: RtspCamera): number {
   return Date.now() - ((camera.frameNow - frame) / fps) * 1000
-}
-
-function linesOf<T>(folder: string): T[] {
-  const path = join(stage.folder, 'data', folder)
-  const texts = readdirSync(path).map((file) => readFileSync(join(path, file), 'utf8'))
-  return texts.flatMap((text) => text.trim().split('\n')).map((line) => JSON.parse(line) as T)
 }
 
 function filesIn(folder: string): string[] {
