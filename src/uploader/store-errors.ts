@@ -14,6 +14,8 @@ interface Diagnosis {
   storeWide: boolean
 }
 
+const overloaded = 'The store is overloaded or has a fault of its own; it is tried again.'
+
 type Rule = [pattern: RegExp, kind: StoreProblem, hint: string]
 
 /** By the error's name or code; the first that matches counts. All concern the whole store. */
@@ -72,7 +74,7 @@ const byName: Rule[] = [
   [
     /^(SlowDown|ServiceUnavailable|InternalError|Throttl\w*|TooManyRequests\w*|RequestLimitExceeded|RequestTimeout|OperationAborted|ConditionalRequestConflict)$/,
     'throttled',
-    'The store is overloaded or has a fault of its own; it is tried again.',
+    overloaded,
   ],
   // Before the next: the SDK calls a connection that was reset a timeout.
   [
@@ -117,8 +119,8 @@ export function toStoreError(error: unknown, operation: StoreOperation): StoreEr
   const found = diagnose(sdk)
   const hint = found.kind === 'denied' ? permissions[operation] : found.hint
   // What the SDK adds in further lines is for programmers.
-  const text = sdk.message?.split('\n', 1)[0]
-  const message = [nameOf(sdk), text].filter(Boolean).join(': ')
+  const [text = ''] = sdk.message?.split('\n', 1) ?? []
+  const message = [nameOf(sdk), isUnknown(text) ? '' : text].filter(Boolean).join(': ')
   return new StoreError({ ...found, hint }, message || 'unknown failure', operation, error)
 }
 
@@ -139,7 +141,7 @@ function byStatus(status: number | undefined): Diagnosis {
   if (status === 301 || status === 307)
     return { kind: 'wrong-region', hint: 'Look at AWS_REGION and S3_ENDPOINT.', storeWide: true }
   if (status === 429 || (status !== undefined && status >= 500))
-    return { kind: 'throttled', hint: 'The store has a fault; it is tried again.', storeWide: true }
+    return { kind: 'throttled', hint: overloaded, storeWide: true }
   if (status !== undefined && status >= 400)
     return { kind: 'refused', hint: 'The store refuses this file.', storeWide: false }
   const hint = 'The store answers in an unexpected way: look at S3_ENDPOINT and the proxies.'
@@ -147,7 +149,12 @@ function byStatus(status: number | undefined): Diagnosis {
 }
 
 function nameOf({ name, code, $metadata }: SdkError): string {
-  const known = name && !/^(Error|TypeError|UnknownError|Unknown|\d+)$/.test(name) ? name : code
+  const known = name && !isUnknown(name) ? name : code
   const status = $metadata?.httpStatusCode
   return known ?? (status === undefined ? '' : `HTTP ${status}`)
+}
+
+/** What the SDK calls the answer to a HEAD that has failed, which has no body to say why. */
+function isUnknown(text: string): boolean {
+  return /^(Error|TypeError|UnknownError|Unknown|\d+)$/.test(text)
 }

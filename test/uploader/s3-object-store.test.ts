@@ -150,6 +150,17 @@ test('parts that fail for good leave no multipart upload behind; those of a cras
   assert.deepEqual([...server.uploads.keys()], ['of-another'])
 })
 
+test('an overload reads the same, whether a request for the object or one for its size met it', async (t) => {
+  const server = await serve(t, { refuse: () => ({ code: 'SlowDown', status: 503 }) })
+  const store = new S3ObjectStore(settingsFor(server))
+  const [head, check] = await Promise.all([
+    problem(store.head(key, never)),
+    problem(store.check(key, never)),
+  ])
+  assert.deepEqual([head.message, check.message], ['HTTP 503', 'SlowDown: SlowDown (test)'])
+  assert.deepEqual([head.kind, head.hint], [check.kind, check.hint])
+})
+
 test('a part that fails once is sent again; how far all is can be followed', async (t) => {
   const server = await serve(t)
   let failures = 1
