@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   openSync,
   readFileSync,
   readlinkSync,
@@ -74,7 +75,7 @@ export async function keepStatus(
       updatedAt: new Date(clock.now()).toISOString(),
       // Microseconds in a second.
       cpuPercent: Math.round((cpu.perSecond ?? 0) / 1000) / 10,
-      rssBytes: process.memoryUsage.rss(),
+      ...residentBytes(),
     }
     const text = JSON.stringify({ ...header, ...content() }, undefined, 2)
     replace(path, `${options.scrub(text)}\n`, clock)
@@ -114,14 +115,27 @@ function replace(path: string, text: string, clock: Clock): void {
     writeFileSync(temporary, text)
     renameSync(temporary, path)
   } catch {
-    rmSync(temporary, { force: true })
     try {
-      // An empty file needs no room, and is a sign of life where there is none yet.
-      closeSync(openSync(path, 'a'))
-      const now = clock.now() / 1000
-      utimesSync(path, now, now)
+      rmSync(temporary, { force: true })
+      touch(path, clock)
     } catch {
       // Not even a name fits: status.sh says so.
     }
+  }
+}
+
+/** A sign of life that takes no room and, where there was one before, no file handle. */
+function touch(path: string, clock: Clock): void {
+  const now = clock.now() / 1000
+  if (!existsSync(path)) closeSync(openSync(path, 'a'))
+  utimesSync(path, now, now)
+}
+
+/** Node.js reads it from a file, for which there may be no handle. */
+function residentBytes(): Pick<StatusHeader, 'rssBytes'> {
+  try {
+    return { rssBytes: process.memoryUsage.rss() }
+  } catch {
+    return {}
   }
 }
