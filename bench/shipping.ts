@@ -81,7 +81,7 @@ async function finalizing(load: Load): Promise<number> {
     const signal = new AbortController().signal
     const before = process.cpuUsage()
     for (const name of (await readdir(folders.recordings)).filter((file) => file.endsWith('.mp4')))
-      await finalize({ folders, tools }, join(folders.recordings, name), signal)
+      await finalize({ folders, proof: 'crc32', tools }, join(folders.recordings, name), signal)
     const { user, system } = process.cpuUsage(before)
     return (user + system) / 1e6 / (bytes / 1e9)
   } finally {

@@ -19,6 +19,7 @@ import {
   replaceFile,
   type Folders,
 } from '../segments/folders.ts'
+import type { Proof, Sums } from './fingerprint.ts'
 import { mediaOf, readFragmentedMp4, type FragmentedMp4 } from './fragmented-mp4.ts'
 import { isDamaged, isFaststart, isHeaderOnly } from './mp4-boxes.ts'
 import { probeMedia, type Media } from './media-probe.ts'
@@ -27,9 +28,17 @@ import { readPlainMp4 } from './plain-mp4-index.ts'
 import { holdsLess, remux } from './remux.ts'
 import { ToolError, type MediaTools } from './run-tool.ts'
 
-/** What a finished file turned out to be. `asItIs` says why a playable one was left untouched. */
+/** What became of a playable file. */
+interface Rewritten {
+  /** Why it was left untouched. */
+  asItIs?: string
+  /** Of what we have written in its place, where they are known without reading it. */
+  sums?: Sums
+}
+
+/** What a finished file turned out to be. */
 export type Finalized =
-  | { is: 'playable'; media: Media; asItIs?: string }
+  | ({ is: 'playable'; media: Media } & Rewritten)
   | { is: 'header-only' }
   | { is: 'invalid'; reason: string }
 
@@ -46,7 +55,7 @@ const spareBytes = 16 * 1024 * 1024
  * fails, the file stays as it is. Throws where nothing can be said yet; nothing is changed then.
  */
 export async function finalize(
-  { folders, tools }: { folders: Folders; tools: MediaTools },
+  { folders, tools, proof }: { folders: Folders; tools: MediaTools; proof: Proof },
   path: string,
   signal: AbortSignal,
 ): Promise<Finalized> {
@@ -57,8 +66,8 @@ export async function finalize(
     // What our recorder writes takes no program, which would cost more than all the rest.
     const movie = await readFragmentedMp4(source)
     if (!movie) return await finalizeByTools({ folders, tools }, path, signal)
-    const write = async (temporary: string): Promise<string | undefined> =>
-      writeMovie({ source, movie, temporary }, signal)
+    const write = async (temporary: string): Promise<Rewritten> =>
+      writeMovie({ source, movie, temporary, proof }, signal)
     return await rewrite(folders, { path, before, media: mediaOf(movie), write })
   } finally {
     await source.close()
@@ -99,8 +108,10 @@ async function finalizeByTools(
   if (await isFaststart(path)) return { is: 'playable', media }
   if (await isDamaged(path)) return { is: 'playable', media, asItIs: 'it is damaged in the middle' }
   const before = await lstat(path)
-  const write = async (temporary: string): Promise<string | undefined> =>
-    remux({ tools, path, temporary, media }, signal)
+  const write = async (temporary: string): Promise<Rewritten> => {
+    const failure = await remux({ tools, path, temporary, media }, signal)
+    return failure === undefined ? {} : { asItIs: failure }
+  }
   return rewrite(folders, { path, before, media, write })
 }
 
@@ -109,7 +120,7 @@ interface Rewriting {
   before: Stats
   media: Media
   /** Makes the new file; or says why it can't be had. */
-  write: (temporary: string) => Promise<string | undefined>
+  write: (temporary: string) => Promise<Rewritten>
 }
 
 /** Puts a file that is written anew in the place of the old one. */
@@ -117,8 +128,7 @@ async function rewrite(folders: Folders, rewriting: Rewriting): Promise<Finalize
   const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
   const { media } = rewriting
   try {
-    const asItIs = await rewriteInPlace(rewriting, temporary)
-    return { is: 'playable', media, ...(asItIs === undefined ? {} : { asItIs }) }
+    return { is: 'playable', media, ...(await rewriteInPlace(rewriting, temporary)) }
   } catch (error) {
     const isLate = error instanceof ToolError && error.timedOut
     if (!isLate && !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
@@ -131,11 +141,11 @@ async function rewrite(folders: Folders, rewriting: Rewriting): Promise<Finalize
 async function rewriteInPlace(
   { path, before, write }: Rewriting,
   temporary: string,
-): Promise<string | undefined> {
+): Promise<Rewritten> {
   const { bavail, bsize } = await statfs(join(temporary, '..'))
-  if (bavail * bsize < before.size + spareBytes) return 'no room for a copy'
-  const failure = await write(temporary)
-  if (failure !== undefined) return failure
+  if (bavail * bsize < before.size + spareBytes) return { asItIs: 'no room for a copy' }
+  const written = await write(temporary)
+  if (written.asItIs !== undefined) return written
 
   await utimes(temporary, before.atimeMs / 1000, before.mtimeMs / 1000)
   const now = await lstat(path)
@@ -143,27 +153,29 @@ async function rewriteInPlace(
     (field) => now[field] === before[field],
   )
   // Whoever ships it notices as well, and waits until it is finished.
-  if (!unchanged) return 'it changed while it was remuxed'
+  if (!unchanged) return { asItIs: 'it changed while it was remuxed' }
   await replaceFile(temporary, path)
+  return written
 }
 
 interface Movie {
   source: FileHandle
   movie: FragmentedMp4
   temporary: string
+  proof: Proof
 }
 
 async function writeMovie(
-  { source, movie, temporary }: Movie,
+  { source, movie, temporary, proof }: Movie,
   signal: AbortSignal,
-): Promise<string | undefined> {
-  await writePlainMp4(source, movie, temporary, signal)
+): Promise<Rewritten> {
+  const sums = await writePlainMp4(source, movie, { path: temporary, proof }, signal)
   const written = await readPlainMp4(temporary)
   const isSame = movie.tracks.every(({ samples }, index) => {
     const track = written?.[index]
     return track?.packets === samples.sizes.length && track.bytes === samples.bytes
   })
-  return isSame ? undefined : holdsLess
+  return isSame ? { sums } : { asItIs: holdsLess }
 }
 
 /** On the same file system as the file that the temporary will replace. */

@@ -5,13 +5,10 @@ import { ignoreMissing } from '../segments/folders.ts'
 import { partRanges, type ByteRange } from './object-store.ts'
 import { giveReadBuffer, takeReadBuffer } from './read-buffers.ts'
 
-/** The content of a file, and the marks by which a change of it shows. */
-export interface Fingerprint {
-  device: number
-  inode: number
-  mtimeMs: number
+/** What proves a content. */
+export interface Sums {
   bytes: number
-  /** Of the whole file, 8 hexadecimal digits. */
+  /** Of the whole, 8 hexadecimal digits. */
   crc32: string
   /** Of each part, where a file goes up in parts and the store keeps the CRC32. */
   partCrc32s?: string[]
@@ -22,11 +19,68 @@ export interface Fingerprint {
   etag?: string
 }
 
+/** The content of a file, and the marks by which a change of it shows. */
+export interface Fingerprint extends Sums {
+  device: number
+  inode: number
+  mtimeMs: number
+}
+
 /** Which of its sums a store proves a content by. */
 export type Proof = 'crc32' | 'etag'
 
 /** The file was written to, cut or replaced while it was read. */
 export class SourceChanged extends Error {}
+
+/** Sums up a content of so many bytes, which comes in pieces. */
+export class Summing {
+  readonly #proof: Proof
+  readonly #isWhole: boolean
+  /** Where each part ends that has one behind it. */
+  readonly #ends: number[]
+  #bytes = 0
+  #whole = 0
+  #part = 0
+  #digest = createHash('md5')
+  readonly #partCrc32s: string[] = []
+  readonly #digests: Buffer[] = []
+
+  constructor(bytes: number, proof: Proof) {
+    this.#proof = proof
+    const parts = partRanges(bytes)
+    this.#isWhole = parts.length === 1
+    this.#ends = parts.slice(0, -1).map((part) => part.at + part.bytes)
+  }
+
+  add(piece: Buffer): void {
+    for (let rest = piece; rest.length > 0;) {
+      const end = this.#ends[0] ?? Infinity
+      const ofPart = rest.subarray(0, end - this.#bytes)
+      this.#whole = crc32(ofPart, this.#whole)
+      if (this.#proof === 'etag') this.#digest.update(ofPart)
+      else if (!this.#isWhole) this.#part = crc32(ofPart, this.#part)
+      this.#bytes += ofPart.length
+      if (this.#bytes === end) this.#endPart()
+      rest = rest.subarray(ofPart.length)
+    }
+  }
+
+  /** Once, when all has come. */
+  finish(): Sums {
+    this.#endPart()
+    const sums = { bytes: this.#bytes, crc32: crcText(this.#whole) }
+    if (this.#proof === 'etag') return { ...sums, etag: etagOf(this.#digests) }
+    return this.#isWhole ? sums : { ...sums, partCrc32s: this.#partCrc32s }
+  }
+
+  #endPart(): void {
+    this.#ends.shift()
+    this.#digests.push(this.#digest.digest())
+    this.#partCrc32s.push(crcText(this.#part))
+    this.#digest = createHash('md5')
+    this.#part = 0
+  }
+}
 
 /** Reads a file once for all its checksums; throws SourceChanged if it doesn't hold still. */
 export async function fingerprint(
@@ -37,13 +91,26 @@ export async function fingerprint(
   const file = await open(path, 'r')
   try {
     const { dev, ino, size, mtimeMs } = await file.stat()
-    const sums = await checksums(file, { bytes: size, proof }, signal)
-    const result = { device: dev, inode: ino, mtimeMs, bytes: size, ...sums }
+    const summing = new Summing(size, proof)
+    const buffer = takeReadBuffer()
+    for await (const piece of readExactly(file, { at: 0, bytes: size }, () => buffer)) {
+      signal.throwIfAborted()
+      summing.add(piece)
+    }
+    giveReadBuffer(buffer)
+    const result = { device: dev, inode: ino, mtimeMs, ...summing.finish() }
     if (!(await isUnchanged(path, result))) throw new SourceChanged(`${path} changed`)
     return result
   } finally {
     await file.close()
   }
+}
+
+/** Of a file that we have just written; throws SourceChanged if it is another by now. */
+export async function fingerprintOfWritten(path: string, sums: Sums): Promise<Fingerprint> {
+  const { dev, ino, size, mtimeMs } = await lstat(path)
+  if (size !== sums.bytes) throw new SourceChanged(`${path} changed`)
+  return { device: dev, inode: ino, mtimeMs, ...sums }
 }
 
 /** Whether a path still names the same file, with the same size and mtime. */
@@ -82,34 +149,6 @@ export async function* readExactly(
 /** A CRC32 as our metadata and ledger write it. */
 export function crcText(sum: number): string {
   return sum.toString(16).padStart(8, '0')
-}
-
-async function checksums(
-  file: FileHandle,
-  { bytes, proof }: { bytes: number; proof: Proof },
-  signal: AbortSignal,
-): Promise<Pick<Fingerprint, 'crc32' | 'partCrc32s' | 'etag'>> {
-  const parts = partRanges(bytes)
-  const digests: Buffer[] = []
-  const partCrc32s: string[] = []
-  let whole = 0
-  const buffer = takeReadBuffer()
-  for (const part of parts) {
-    const digest = createHash('md5')
-    let sum = 0
-    for await (const piece of readExactly(file, part, () => buffer)) {
-      signal.throwIfAborted()
-      whole = crc32(piece, whole)
-      if (proof === 'etag') digest.update(piece)
-      else if (parts.length > 1) sum = crc32(piece, sum)
-    }
-    digests.push(digest.digest())
-    partCrc32s.push(crcText(sum))
-  }
-  giveReadBuffer(buffer)
-  const sums = { crc32: crcText(whole) }
-  if (proof === 'etag') return { ...sums, etag: etagOf(digests) }
-  return parts.length > 1 ? { ...sums, partCrc32s } : sums
 }
 
 /** As S3 makes it of the MD5s of an object's parts, or of its one. */

@@ -1,5 +1,5 @@
 import { writeFile, type FileHandle } from 'node:fs/promises'
-import { SourceChanged } from './fingerprint.ts'
+import { SourceChanged, Summing, type Proof, type Sums } from './fingerprint.ts'
 import { presentationOf, type FragmentedMp4 } from './fragmented-mp4.ts'
 import { makeBox, words } from './mp4-boxes.ts'
 import type { ContentPart, Track } from './movie-fragments.ts'
@@ -13,24 +13,36 @@ const movieTicksPerSecond = 1000
 
 /**
  * Writes a fragmented MP4 anew as a plain one, its index in front: the same samples at the same
- * times, in the order in which they lie in the source. SourceChanged if that is cut meanwhile.
+ * times, in the order in which they lie in the source. Returns the sums of what it has written.
+ * SourceChanged if the source is cut meanwhile.
  */
 export async function writePlainMp4(
   source: FileHandle,
   movie: FragmentedMp4,
-  path: string,
+  { path, proof }: { path: string; proof: Proof },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Sums> {
+  const head = headOf(movie)
+  const summing = new Summing(head.length + bytesOf(movie.content), proof)
   async function* pieces(): AsyncGenerator<Buffer> {
-    yield headOf(movie)
-    yield* contentOf(source, movie.content, signal)
+    summing.add(head)
+    yield head
+    for await (const piece of contentOf(source, movie.content, signal)) {
+      summing.add(piece)
+      yield piece
+    }
   }
   await writeFile(path, pieces(), { flag: 'wx' })
+  return summing.finish()
+}
+
+function bytesOf(parts: ContentPart[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 /** Everything before the content. */
 function headOf(movie: FragmentedMp4): Buffer {
-  const contentBytes = movie.content.reduce((sum, { bytes }) => sum + bytes, 0)
+  const contentBytes = bytesOf(movie.content)
   const isLarge = contentBytes > most32BitBytes
   const brands = movie.tracks.some(({ header }) => header.tag === 'avc1')
     ? 'isomiso2avc1mp41'

@@ -5,7 +5,13 @@ import { ignoreMissing, moveInto, otherName, type Folders } from '../segments/fo
 import { cameraPaused, type Gaps } from '../segments/gaps.ts'
 import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { finalize, type Finalized } from './finalize.ts'
-import { fingerprint, isUnchanged, SourceChanged, type Fingerprint } from './fingerprint.ts'
+import {
+  fingerprint,
+  fingerprintOfWritten,
+  isUnchanged,
+  SourceChanged,
+  type Fingerprint,
+} from './fingerprint.ts'
 import { segmentDay, type Ledger, type LedgerLine } from './ledger.ts'
 import { describeObject, ledgerLine, objectKey } from './object-description.ts'
 import type { StoredObject } from './object-store.ts'
@@ -91,11 +97,13 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
 
   await finishMove(deps.folders, path)
   const before = await lstat(path)
-  const finalized = await finalize(deps, path, signal)
+  const finalized = await finalize({ ...deps, proof: store.proof }, path, signal)
   if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
-  const { asItIs: reason } = finalized
+  const { asItIs: reason, sums } = finalized
   if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
-  const content = await fingerprint(path, store.proof, signal)
+  const content = sums
+    ? await fingerprintOfWritten(path, sums)
+    : await fingerprint(path, store.proof, signal)
   // Its own remux keeps the mtime to the millisecond.
   if (Math.abs(content.mtimeMs - mtimeMs) >= 1) return { why: 'changed' }
   if (place.key !== key) {

@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { foldersBelow, makeFolders, type Folders } from '../../src/segments/folders.ts'
 import { finalize, removeTemporaries } from '../../src/uploader/finalize.ts'
+import { fingerprint, type Sums } from '../../src/uploader/fingerprint.ts'
 import { probeMedia, type Media } from '../../src/uploader/media-probe.ts'
 import { isFaststart, isHeaderOnly, readBoxes } from '../../src/uploader/mp4-boxes.ts'
 import { ToolError } from '../../src/uploader/run-tool.ts'
@@ -35,6 +36,12 @@ async function mediaOf(path: string): Promise<Media> {
   const verdict = await probeMedia(tools.ffprobe, path, never)
   assert.ok('playable' in verdict, JSON.stringify(verdict))
   return verdict.playable
+}
+
+/** What a file that was written anew is told to hold, read from it. */
+async function sumsOf(path: string): Promise<Sums> {
+  const { bytes, crc32 } = await fingerprint(path, 'crc32', never)
+  return { bytes, crc32 }
 }
 
 /** A program that behaves as a test wants FFmpeg to. */
@@ -64,7 +71,7 @@ test('a file with damage in the middle keeps every byte: a remux would lose what
       const content = Buffer.from(whole)
       damage(content)
       await writeFile(path, content)
-      const finalized = await finalize({ folders, tools }, path, never)
+      const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
       const isKept = finalized.is === 'playable' && finalized.asItIs !== undefined
       if (isKept || finalized.is === 'invalid')
         assert.equal((await stat(path)).size, whole.length, `damage at ${header}`)
@@ -77,7 +84,7 @@ test('a file that a crash cut off in its last fragment is finalized all the same
   const { size } = await stat(path)
   for (const cut of [4, 200, 3000]) {
     await truncate(path, size - cut)
-    const finalized = await finalize({ folders, tools }, path, never)
+    const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
     assert.ok(
       finalized.is === 'playable' && finalized.asItIs === undefined,
       JSON.stringify(finalized),
@@ -90,8 +97,8 @@ test('a fragmented segment becomes playable at once, with the same packets and m
   const { folders, path } = await segment(t)
   const [before, { mtimeMs }] = [await mediaOf(path), await stat(path)]
   assert.equal(await isFaststart(path), false)
-  const finalized = await finalize({ folders, tools }, path, never)
-  assert.deepEqual(finalized, { is: 'playable', media: before })
+  const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
+  assert.deepEqual(finalized, { is: 'playable', media: before, sums: await sumsOf(path) })
   const types = (await readBoxes(path)).map(({ type }) => type)
   assert.ok(types.indexOf('moov') < types.indexOf('mdat'))
   assert.ok(!types.includes('moof'))
@@ -103,17 +110,21 @@ test('a fragmented segment becomes playable at once, with the same packets and m
 test('HEVC is tagged as the players of Apple want it', async (t) => {
   const { folders, path } = await segment(t, await fragmentedHevc())
   assert.equal((await mediaOf(path)).streams[0]?.tag, 'hev1')
-  await finalize({ folders, tools }, path, never)
+  await finalize({ folders, proof: 'crc32', tools }, path, never)
   const [video] = (await mediaOf(path)).streams
   assert.deepEqual([video?.codec, video?.tag], ['hevc', 'hvc1'])
 })
 
 test('a finalized file is not touched again', async (t) => {
   const { folders, path } = await segment(t)
-  await finalize({ folders, tools }, path, never)
+  await finalize({ folders, proof: 'crc32', tools }, path, never)
   const { ino } = await stat(path)
   const ffmpeg = join(folders.base, 'not-needed')
-  const again = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
+  const again = await finalize(
+    { folders, proof: 'crc32', tools: { ...tools, ffmpeg } },
+    path,
+    never,
+  )
   assert.equal(again.is, 'playable')
   assert.equal((await stat(path)).ino, ino)
 })
@@ -124,7 +135,7 @@ test('a segment that was cut off at any byte plays, or is called invalid or empt
   const outcomes = new Set<string>()
   for (const share of [0.0002, 0.003, 0.01, 0.3, 0.77, 0.999]) {
     await writeFile(path, whole.subarray(0, Math.ceil(whole.length * share)))
-    const finalized = await finalize({ folders, tools }, path, never)
+    const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
     outcomes.add(finalized.is)
     if (share >= 0.3) assert.equal(finalized.is, 'playable')
   }
@@ -143,7 +154,9 @@ test('a header without a packet is recognised as such', async (t) => {
     header.reduce((sum, { bytes }) => sum + bytes, 0),
   )
   assert.equal(await isHeaderOnly(path), true)
-  assert.deepEqual(await finalize({ folders, tools }, path, never), { is: 'header-only' })
+  assert.deepEqual(await finalize({ folders, proof: 'crc32', tools }, path, never), {
+    is: 'header-only',
+  })
 })
 
 for (const [what, content] of [
@@ -155,7 +168,7 @@ for (const [what, content] of [
   test(`${what} named .mp4 is called invalid, with the reason`, async (t) => {
     const { folders, path } = await segment(t)
     await writeFile(path, content)
-    const finalized = await finalize({ folders, tools }, path, never)
+    const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
     assert.equal(finalized.is, 'invalid')
     assert.match(finalized.reason, /invalid|moov|end of file/i)
   })
@@ -165,7 +178,11 @@ test('a missing ffprobe or ffmpeg is a fault of the machine, and says nothing of
   const { folders, path } = await segment(t, await fragmentedHevc())
   for (const missing of ['ffmpeg', 'ffprobe'])
     await assert.rejects(
-      finalize({ folders, tools: { ...tools, [missing]: `/nowhere/${missing}` } }, path, never),
+      finalize(
+        { folders, proof: 'crc32', tools: { ...tools, [missing]: `/nowhere/${missing}` } },
+        path,
+        never,
+      ),
       (error) => error instanceof ToolError && error.machineWide && /PATH/.test(error.message),
     )
 })
@@ -178,7 +195,7 @@ for (const [what, script] of [
   test(`an ffprobe that ${what} says nothing of the file`, async (t) => {
     const { folders, path } = await segment(t, await fragmentedHevc())
     const ffprobe = await program(t, script)
-    const tried = finalize({ folders, tools: { ...tools, ffprobe } }, path, never)
+    const tried = finalize({ folders, proof: 'crc32', tools: { ...tools, ffprobe } }, path, never)
     await assert.rejects(tried, (error) => error instanceof ToolError && !error.machineWide)
     assert.deepEqual(await readFile(path), await readFile(await fragmentedHevc()))
   })
@@ -195,7 +212,11 @@ for (const [what, script, reason] of [
   test(`the file stays as it is where ${what}`, async (t) => {
     const { folders, path } = await segment(t, await fragmentedHevc())
     const ffmpeg = await program(t, script.replace('"$7"', `'${path}'`))
-    const finalized = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
+    const finalized = await finalize(
+      { folders, proof: 'crc32', tools: { ...tools, ffmpeg } },
+      path,
+      never,
+    )
     assert.ok(finalized.is === 'playable')
     assert.match(finalized.asItIs ?? '', new RegExp(reason))
     assert.deepEqual(await readFile(path), await readFile(await fragmentedHevc()))
@@ -205,7 +226,11 @@ for (const [what, script, reason] of [
 test('a file that changes while it is remuxed is left alone', async (t) => {
   const { folders, path } = await segment(t, await fragmentedHevc())
   const ffmpeg = await program(t, `ffmpeg "$@"; printf x >> '${path}'`)
-  const finalized = await finalize({ folders, tools: { ...tools, ffmpeg } }, path, never)
+  const finalized = await finalize(
+    { folders, proof: 'crc32', tools: { ...tools, ffmpeg } },
+    path,
+    never,
+  )
   assert.ok(finalized.is === 'playable')
   assert.match(finalized.asItIs ?? '', /changed/)
   const whole = await readFile(await fragmentedHevc())
@@ -217,7 +242,7 @@ test('an abort ends FFmpeg and leaves nothing behind', async (t) => {
   const stop = new AbortController()
   const ffmpeg = await program(t, 'exec sleep 60')
   const ending = assert.rejects(
-    finalize({ folders, tools: { ...tools, ffmpeg } }, path, stop.signal),
+    finalize({ folders, proof: 'crc32', tools: { ...tools, ffmpeg } }, path, stop.signal),
   )
   setTimeout(() => stop.abort(), 400)
   await ending
@@ -228,7 +253,8 @@ test('what our recorder writes takes no program', async (t) => {
   const { folders, path } = await segment(t)
   const media = await mediaOf(path)
   const none = { ffmpeg: '/nowhere/ffmpeg', ffprobe: '/nowhere/ffprobe' }
-  assert.deepEqual(await finalize({ folders, tools: none }, path, never), { is: 'playable', media })
+  const finalized = await finalize({ folders, proof: 'crc32', tools: none }, path, never)
+  assert.deepEqual(finalized, { is: 'playable', media, sums: await sumsOf(path) })
   assert.ok(await isFaststart(path))
 })
 
@@ -236,7 +262,7 @@ test('an abort of what takes no program leaves the file as it was, and nothing b
   const { folders, path } = await segment(t)
   const stop = new AbortController()
   const reason = new Error('enough')
-  const ending = finalize({ folders, tools }, path, stop.signal)
+  const ending = finalize({ folders, proof: 'crc32', tools }, path, stop.signal)
   stop.abort(reason)
   await assert.rejects(ending, reason)
   assert.deepEqual(await readFile(path), await readFile(await fragmented()))

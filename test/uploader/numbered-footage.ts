@@ -26,7 +26,7 @@ export class NumberedFootage {
       const flags = '+empty_moov+default_base_moof+frag_keyframe'
       await remux(await fragmented(), [...named, '-movflags', flags, path])
       const asRecorded = await readFile(path, 'latin1')
-      await finalize({ folders, tools }, path, never)
+      await finalize({ folders, proof: 'crc32', tools }, path, never)
       return new NumberedFootage(asRecorded, await readFile(path, 'latin1'))
     } finally {
       await rm(folder, { recursive: true })

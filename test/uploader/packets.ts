@@ -56,7 +56,7 @@ export async function writePlain(path: string, plain: string): Promise<Fragmente
   const file = await open(path, 'r')
   try {
     const movie = await readFragmentedMp4(file)
-    if (movie) await writePlainMp4(file, movie, plain, never)
+    if (movie) await writePlainMp4(file, movie, { path: plain, proof: 'crc32' }, never)
     return movie
   } finally {
     await file.close()
