@@ -98,7 +98,9 @@ end_orphaned_cameras() {
 report_what_is_left() {
   local lock pids unseen=
   for lock in "$run"/*.lock; do
-    if [[ ! -e $lock || ${lock##*/} == start.lock ]] || is_free "$lock"; then continue; fi
+    if [[ ! -e $lock || ${lock##*/} == start.lock ]]; then continue; fi
+    # On a busy machine a process has closed its files a moment before it lets go of their locks.
+    wait_until 2 is_free "$lock" && continue
     left=$((left + 1))
     pids=$(holders "$lock" | paste -sd ' ')
     complain "Still running: ${pids:+PID $pids, }what holds $lock."
