@@ -9,6 +9,7 @@ import { safeCameraName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import type { LedgerLine } from '../uploader/ledger.ts'
 import { readArguments, refuse } from './arguments.ts'
+import { requireBase } from './base-folder.ts'
 import { coverageText, differencesText } from './coverage-text.ts'
 import { dayCoverage, expectedOf, type DayCoverage, type Missing } from './day-coverage.ts'
 import { knownBase } from './installation-report.ts'
@@ -51,7 +52,9 @@ try {
 
 /** Answers the exit code. */
 async function tell(): Promise<number> {
-  const footage = new KnownFootage(foldersBelow(knownBase(environment)), nowMs)
+  const base = knownBase(environment)
+  requireBase(base)
+  const footage = new KnownFootage(foldersBelow(base), nowMs)
   const days = await daysOf(footage)
   const coverages = await coverageOf(footage, days)
   if (!values.json) process.stdout.write(coverageText(coverages))
@@ -60,7 +63,7 @@ async function tell(): Promise<number> {
   if (values.json)
     process.stdout.write(`${JSON.stringify(asJson(coverages, lines, differences), undefined, 2)}\n`)
   else if (values.verify) process.stdout.write(differencesText(lines.length, differences))
-  const isWhole = coverages.every(({ missing }) => missing.length === 0)
+  const isWhole = coverages.length > 0 && coverages.every(({ missing }) => missing.length === 0)
   return isWhole && differences.length === 0 ? 0 : 1
 }
 

@@ -7,6 +7,7 @@ import { foldersBelow } from '../segments/folders.ts'
 import { safeCameraName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import { readArguments, refuse } from './arguments.ts'
+import { requireBase } from './base-folder.ts'
 import { download, saveClip } from './fetch-footage.ts'
 import { findFootage, type Found } from './find-footage.ts'
 import { foundText, nothingText, type Shown } from './find-text.ts'
@@ -51,7 +52,9 @@ async function find(
   { asked, camera, expires, folder, clip, exact, json }: Wish,
   signal: AbortSignal,
 ): Promise<number> {
-  const folders = foldersBelow(knownBase(environment))
+  const base = knownBase(environment)
+  requireBase(base)
+  const folders = foldersBelow(base)
   const footage = new KnownFootage(folders, nowMs)
   const stretches = await footage.stretches(asked)
   const known = new Set([...(await footage.cameras()), ...stretches.map((it) => it.camera)])
