@@ -10,14 +10,14 @@ import { readUploaderConfig } from '../uploader/config.ts'
 import type { LedgerLine } from '../uploader/ledger.ts'
 import { readArguments, refuse } from './arguments.ts'
 import { requireBase } from './base-folder.ts'
-import { coverageText, differencesText } from './coverage-text.ts'
+import { coverageText, verifiedText } from './coverage-text.ts'
 import { dayCoverage, expectedOf, type DayCoverage, type Missing } from './day-coverage.ts'
 import { knownBase } from './installation-report.ts'
 import { KnownFootage, type Stretch } from './known-footage.ts'
 import { dayAfter, daySpan, isDay } from './moment.ts'
 import type { Span } from './spans.ts'
 import { StoredFootage } from './stored-footage.ts'
-import { verifyStored, type Difference } from './verify-stored.ts'
+import { verifyStored, type Verified } from './verify-stored.ts'
 
 const usage =
   'usage: coverage.sh [--day 2025-01-25] [--days 7] [--camera Front] [--verify] [--json]'
@@ -43,15 +43,17 @@ const cameraName =
   values.camera === undefined ? undefined : safeCameraName(values.camera, values.camera)
 if (!isDay(lastDay) || !Number.isInteger(wanted) || wanted < 1 || wanted > 366) refuse(usage)
 
+const aborting = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => aborting.abort())
 try {
-  process.exitCode = await tell()
+  process.exitCode = await tell(aborting.signal)
 } catch (error) {
-  process.stderr.write(`✗ ${describeError(error)}\n`)
+  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : describeError(error)}\n`)
   process.exitCode = 1
 }
 
 /** Answers the exit code. */
-async function tell(): Promise<number> {
+async function tell(signal: AbortSignal): Promise<number> {
   const base = knownBase(environment)
   requireBase(base)
   const footage = new KnownFootage(foldersBelow(base), nowMs)
@@ -59,12 +61,13 @@ async function tell(): Promise<number> {
   const coverages = await coverageOf(footage, days)
   if (!values.json) process.stdout.write(coverageText(coverages))
   const lines = [...new Set(days.flatMap(({ stretches }) => stretches.flatMap(storedOf)))]
-  const differences = values.verify ? await differencesOf(lines) : []
+  const verified = values.verify ? await verify(lines, signal) : undefined
   if (values.json)
-    process.stdout.write(`${JSON.stringify(asJson(coverages, lines, differences), undefined, 2)}\n`)
-  else if (values.verify) process.stdout.write(differencesText(lines.length, differences))
+    process.stdout.write(`${JSON.stringify(asJson(coverages, verified), undefined, 2)}\n`)
+  else if (verified) process.stdout.write(verifiedText(verified))
   const isWhole = coverages.length > 0 && coverages.every(({ missing }) => missing.length === 0)
-  return isWhole && differences.length === 0 ? 0 : 1
+  const isProven = !verified || verified.differences.length + verified.unseen.length === 0
+  return isWhole && isProven ? 0 : 1
 }
 
 interface Day {
@@ -124,24 +127,25 @@ function storedOf({ stored }: Stretch): LedgerLine[] {
   return stored ? [stored] : []
 }
 
-async function differencesOf(lines: LedgerLine[]): Promise<Difference[]> {
+async function verify(lines: LedgerLine[], signal: AbortSignal): Promise<Verified> {
   const checked = readUploaderConfig(environment)
   if ('faults' in checked)
     throw new Error(`S3 cannot be asked: ${checked.faults.map(describeFault).join('; ')}`)
-  const never = new AbortController().signal
-  return verifyStored(lines, new StoredFootage(checked.config.store), never)
+  return verifyStored(lines, new StoredFootage(checked.config.store), signal)
 }
 
-function asJson(coverages: DayCoverage[], lines: LedgerLine[], differences: Difference[]): object {
+function asJson(coverages: DayCoverage[], verified: Verified | undefined): object {
   const days = coverages.map(({ missing, ...rest }) => ({
     ...rest,
     missing: missing.map(spanJson),
   }))
+  if (!verified) return { days }
+  const { files: checked, differences, unseen } = verified
   const stored = {
-    checked: lines.length,
+    ...{ checked, notChecked: unseen },
     differences: differences.map(({ line: { bucket, key }, text }) => ({ bucket, key, text })),
   }
-  return { days, ...(values.verify ? { stored } : {}) }
+  return { days, stored }
 }
 
 function spanJson({ fromMs, toMs, reason }: Missing): object {
