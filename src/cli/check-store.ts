@@ -12,6 +12,8 @@ export async function checkBucket(
   const place = settings.endpoint ?? `AWS ${settings.region}`
   try {
     const { encryption } = await store.tryOut(key, signal)
+    // The uploader looks there before it writes, and without s3:ListBucket is told nothing.
+    if (!store.refusesOverwrite) await store.head(`${key}.none`, signal)
     const works = `${settings.bucket} (${place}) takes an object and gives it back`
     const asked = settings.encryption
     if (asked === 'none' || encryption === asked) {
