@@ -3,8 +3,10 @@ import { copyFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { KnownFootage } from '../../src/cli/known-footage.ts'
+import { localFiles } from '../../src/cli/local-files.ts'
 import { isoLocal } from '../../src/daemon/local-time.ts'
 import { Gaps } from '../../src/segments/gaps.ts'
+import { inZone } from '../support/time-zone.ts'
 import { fragmented, openWorkbench } from '../uploader/workbench.ts'
 
 const beganMs = new Date(2025, 0, 25, 15, 30, 45).getTime()
@@ -45,6 +47,24 @@ test('footage is known from S3, with what still lies here, and what waits', asyn
   assert.deepEqual(await known.stretches({ fromMs: 0, toMs: beganMs - 86_400_000 }), [])
   assert.deepEqual(await known.cameras(), ['Front'])
   assert.equal((await known.firstOf(['Front'], beganMs)).get('Front'), beganMs)
+})
+
+test('what waits from the hour that is repeated is of the time that its length tells', async (t) => {
+  inZone(t, 'Europe/Berlin')
+  const { folders } = await openWorkbench(t)
+  const [first, second] = ['2025-10-26T02:10:00+02:00', '2025-10-26T02:10:00+01:00'].map(Date.parse)
+  assert.ok(first !== undefined && second !== undefined)
+  const path = join(folders.recordings, 'Front_20251026_021000.mp4')
+  await writeFile(path, 'some')
+  for (const [fromMs, endMs] of [
+    [first, first + 45 * 60_000],
+    [first, second],
+    [second, second + 45 * 60_000],
+  ] as const) {
+    await utimes(path, endMs / 1000, endMs / 1000)
+    const [found] = await localFiles([folders.recordings])
+    assert.deepEqual([found?.fromMs, found?.toMs], [fromMs, endMs])
+  }
 })
 
 test('footage of another time zone, and the end of what is recorded no more', async (t) => {
