@@ -5,13 +5,11 @@ import { localTime } from '../daemon/local-time.ts'
 import { makeClip, type ClipPart } from './clip.ts'
 import type { Found } from './find-footage.ts'
 import type { Stretch } from './known-footage.ts'
-import { joined, without, type Span } from './spans.ts'
+import { joined, seamMs, without, type Span } from './spans.ts'
 import type { StoredFootage } from './stored-footage.ts'
 import { count, durationText } from '../daemon/units.ts'
 
 const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
-/** Names have whole seconds: what is less apart may follow each other. */
-const seamMs = 2000
 /** The last moment of a file may be no picture, but sound. */
 const leastSeconds = 0.25
 

@@ -14,7 +14,7 @@ import { foundText, nothingText, type Shown } from './find-text.ts'
 import { knownBase } from './installation-report.ts'
 import { KnownFootage } from './known-footage.ts'
 import { readSpan } from './moment.ts'
-import type { Span } from './spans.ts'
+import { seamMs, type Span } from './spans.ts'
 import { StoredFootage } from './stored-footage.ts'
 
 const usage =
@@ -56,7 +56,9 @@ async function find(
   requireBase(base)
   const folders = foldersBelow(base)
   const footage = new KnownFootage(folders, nowMs)
-  const stretches = await footage.stretches(asked)
+  // A moment between two files that follow each other is in the first.
+  const around = { fromMs: asked.fromMs - seamMs, toMs: asked.toMs + seamMs }
+  const stretches = await footage.stretches(around)
   const known = new Set([...(await footage.cameras()), ...stretches.map((it) => it.camera)])
   const wanted = camera === undefined ? undefined : safeCameraName(camera, camera)
   const cameras = [...known].filter((name) => wanted === undefined || name === wanted).sort()

@@ -36,6 +36,27 @@ test('a moment is found in one file of each camera, with the place in it', () =>
   assert.deepEqual(findFootage(all, at(31)), [])
 })
 
+test('of two files that follow each other a moment is in one, though they overlap or leave a second', () => {
+  const place = (firstLastsMs: number, offsetMs: number) => {
+    const first = { ...stretch('Front', 0), toMs: beginMs + firstLastsMs }
+    const atMs = beginMs + 10 * minuteMs + offsetMs
+    const found = findFootage([first, stretch('Front', 10)], { fromMs: atMs, toMs: atMs })
+    return found.map((it) => [it.stretch.file.slice(-8, -4), it.offsetSeconds, it.untilSeconds])
+  }
+  assert.deepEqual(place(600_040, 0), [['1000', 0, 0]])
+  assert.deepEqual(place(600_040, -500), [['0000', 599.04, 599.04]])
+  assert.deepEqual(place(598_600, -1000), [['0000', 597.6, 597.6]])
+  assert.deepEqual(place(597_000, -1000), [])
+})
+
+test('a time that begins where a file ends is not in it', () => {
+  const first = { ...stretch('Front', 0), toMs: beginMs + 600_040 }
+  assert.deepEqual(
+    findFootage([first, stretch('Front', 10)], at(10, 12)).map((it) => it.stretch.file),
+    ['Front_20250125_151000.mp4'],
+  )
+})
+
 test('a time is found in all files that show some of it, from where to where', () => {
   assert.deepEqual(
     findFootage(all, at(9, 22)).map(({ stretch: { file }, offsetSeconds, untilSeconds }) => [
