@@ -4,16 +4,15 @@ import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, describeFault, readEnvironment } from '../daemon/environment.ts'
 import { localTime } from '../daemon/local-time.ts'
 import { describeError } from '../daemon/logger.ts'
-import { foldersBelow } from '../segments/folders.ts'
-import { safeCameraName } from '../segments/segment-name.ts'
+import { parseSegmentName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import type { LedgerLine } from '../uploader/ledger.ts'
 import { readArguments, refuse } from './arguments.ts'
-import { requireBase } from './base-folder.ts'
+import { cameraFileName, nobodyKnown } from './camera-name.ts'
 import { coverageText, verifiedText } from './coverage-text.ts'
 import { dayCoverage, expectedOf, type DayCoverage, type Missing } from './day-coverage.ts'
-import { knownBase } from './installation-report.ts'
-import { KnownFootage, type Stretch } from './known-footage.ts'
+import { footageOf, type KnownFootage } from './known-footage.ts'
+import type { Stretch } from './stretches.ts'
 import { dayAfter, daySpan, isDay } from './moment.ts'
 import type { Span } from './spans.ts'
 import { StoredFootage } from './stored-footage.ts'
@@ -40,7 +39,7 @@ const { values } = readArguments(
 const lastDay = values.day ?? localTime(nowMs).date
 const wanted = Number(values.days)
 const cameraName =
-  values.camera === undefined ? undefined : safeCameraName(values.camera, values.camera)
+  values.camera === undefined ? undefined : cameraFileName(values.camera, environment)
 if (!isDay(lastDay) || !Number.isInteger(wanted) || wanted < 1 || wanted > 366) refuse(usage)
 
 const aborting = new AbortController()
@@ -54,9 +53,7 @@ try {
 
 /** Answers the exit code. */
 async function tell(signal: AbortSignal): Promise<number> {
-  const base = knownBase(environment)
-  requireBase(base)
-  const footage = new KnownFootage(foldersBelow(base), nowMs)
+  const footage = footageOf(environment, nowMs)
   const days = await daysOf(footage)
   const coverages = await coverageOf(footage, days)
   if (!values.json) process.stdout.write(coverageText(coverages))
@@ -89,13 +86,16 @@ async function daysOf(footage: KnownFootage): Promise<Day[]> {
 }
 
 async function coverageOf(footage: KnownFootage, days: Day[]): Promise<DayCoverage[]> {
-  const known = new Set(await footage.cameras())
-  for (const { stretches } of days) for (const { camera } of stretches) known.add(camera)
-  const names = [...known].filter(isWanted).sort()
+  const touched = days.flatMap(({ stretches }) => stretches)
+  const recent = [
+    ...(await footage.cameras()),
+    // What is no segment is of no camera.
+    ...touched.filter(({ file }) => parseSegmentName(file)).map(({ camera }) => camera),
+  ]
+  const known = recent.some(isWanted) ? recent : await footage.cameras(true)
+  const names = [...new Set(known)].filter(isWanted).sort()
   if (cameraName !== undefined && names.length === 0)
-    throw new Error(
-      `no camera called ${values.camera} was ever recorded here; these were: ${[...known].sort().join(', ')}`,
-    )
+    throw new Error(nobodyKnown(values.camera, known))
   const asked = {
     fromMs: daySpan(dayAfter(lastDay, 1 - wanted)).fromMs,
     toMs: daySpan(lastDay).toMs,

@@ -1,5 +1,5 @@
 import type { Gap } from '../segments/gaps.ts'
-import type { Stretch } from './known-footage.ts'
+import type { Stretch } from './stretches.ts'
 import { joined, lengthMs, seamMs, within, without, type Span } from './spans.ts'
 
 /** How a part of a day is recorded: nothing was to be expected, or all of it is in S3, or waits, or some or all is missing. */

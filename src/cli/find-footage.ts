@@ -1,4 +1,4 @@
-import type { Stretch } from './known-footage.ts'
+import type { Stretch } from './stretches.ts'
 import { seamMs, type Span } from './spans.ts'
 
 /** A file that shows some of a time, and where in it. */

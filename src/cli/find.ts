@@ -3,16 +3,13 @@
 import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, describeFault, readEnvironment } from '../daemon/environment.ts'
 import { describeError } from '../daemon/logger.ts'
-import { foldersBelow } from '../segments/folders.ts'
-import { safeCameraName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import { readArguments, refuse } from './arguments.ts'
-import { requireBase } from './base-folder.ts'
+import { cameraFileName, nobodyKnown } from './camera-name.ts'
 import { download, saveClip } from './fetch-footage.ts'
 import { findFootage, type Found } from './find-footage.ts'
 import { foundText, nothingText, type Shown } from './find-text.ts'
-import { knownBase } from './installation-report.ts'
-import { KnownFootage } from './known-footage.ts'
+import { footageOf } from './known-footage.ts'
 import { readSpan } from './moment.ts'
 import { seamMs, type Span } from './spans.ts'
 import { StoredFootage } from './stored-footage.ts'
@@ -52,17 +49,17 @@ async function find(
   { asked, camera, expires, folder, clip, exact, json }: Wish,
   signal: AbortSignal,
 ): Promise<number> {
-  const base = knownBase(environment)
-  requireBase(base)
-  const folders = foldersBelow(base)
-  const footage = new KnownFootage(folders, nowMs)
+  const footage = footageOf(environment, nowMs)
   // A moment between two files that follow each other is in the first.
   const around = { fromMs: asked.fromMs - seamMs, toMs: asked.toMs + seamMs }
   const stretches = await footage.stretches(around)
-  const known = new Set([...(await footage.cameras()), ...stretches.map((it) => it.camera)])
-  const wanted = camera === undefined ? undefined : safeCameraName(camera, camera)
-  const cameras = [...known].filter((name) => wanted === undefined || name === wanted).sort()
-  if (cameras.length === 0) throw new Error(nobodyKnown(camera, [...known].sort()))
+  const wanted = camera === undefined ? undefined : cameraFileName(camera, environment)
+  const isWanted = (name: string): boolean => wanted === undefined || name === wanted
+  const touched = stretches.map((it) => it.camera)
+  const recent = [...new Set([...(await footage.cameras()), ...touched])].sort()
+  const known = recent.some(isWanted) ? recent : await footage.cameras(true)
+  const cameras = known.filter(isWanted)
+  if (cameras.length === 0) throw new Error(nobodyKnown(camera, known))
   const found = findFootage(stretches, asked).filter(({ stretch }) =>
     cameras.includes(stretch.camera),
   )
@@ -82,7 +79,7 @@ async function find(
     }
   if (found.length === 0) return 1
   const say = (text: string): void => void process.stderr.write(`${text}\n`)
-  const fetching = { folders, stored, say }
+  const fetching = { folders: footage.folders, stored, say }
   if (folder !== undefined) await download(found, { ...fetching, folder }, signal)
   if (clip !== undefined) await saveClip(found, { ...fetching, asked, target: clip, exact }, signal)
   return 0
@@ -121,11 +118,6 @@ function asJson({ stretch, offsetSeconds, untilSeconds, url }: Shown): object {
     ...{ offsetSeconds, untilSeconds, path: path ?? null },
     ...{ bucket: stored?.bucket ?? null, key: stored?.key ?? null, url: url ?? null },
   }
-}
-
-function nobodyKnown(camera: string | undefined, known: string[]): string {
-  if (known.length === 0) return 'nothing was ever recorded here'
-  return `no camera called ${camera} was ever recorded here; these were: ${known.join(', ')}`
 }
 
 /** What is asked for; ends the program where that makes no sense. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { findFootage } from '../../src/cli/find-footage.ts'
 import { foundText, nothingText } from '../../src/cli/find-text.ts'
-import type { Stretch } from '../../src/cli/known-footage.ts'
+import type { Stretch } from '../../src/cli/stretches.ts'
 
 const beginMs = new Date(2025, 0, 25, 15, 0, 0).getTime()
 const minuteMs = 60_000

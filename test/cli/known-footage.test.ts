@@ -10,6 +10,13 @@ import { inZone } from '../support/time-zone.ts'
 import { fragmented, openWorkbench } from '../uploader/workbench.ts'
 
 const beganMs = new Date(2025, 0, 25, 15, 30, 45).getTime()
+const anywhere = {
+  bytes: 1,
+  crc32: '',
+  endpoint: 'https://s3.example',
+  bucket: 'footage',
+  key: 'a/b',
+}
 const aDay = { fromMs: beganMs - 1000, toMs: beganMs + 3_600_000 }
 
 test('footage is known from S3, with what still lies here, and what waits', async (t) => {
@@ -70,9 +77,7 @@ test('what waits from the hour that is repeated is of the time that its length t
 test('footage of another time zone, and the end of what is recorded no more', async (t) => {
   const { folders } = await openWorkbench(t)
   const day = async (name: string, ...lines: object[]): Promise<void> => {
-    const text = lines
-      .map((line) => `${JSON.stringify({ bytes: 1, crc32: '', ...line })}\n`)
-      .join('')
+    const text = lines.map((line) => `${JSON.stringify({ ...anywhere, ...line })}\n`).join('')
     await writeFile(join(folders.ledger, `${name}.ndjson`), text)
   }
   const at = (date: number, hours: number): number => new Date(2025, 0, date, hours).getTime()
@@ -93,6 +98,40 @@ test('footage of another time zone, and the end of what is recorded no more', as
   assert.ok((last.get('Side') ?? 0) > at(25, 0))
   const before = await known.lastOf(['Front'], { fromMs: at(31, 0), toMs: at(32, 0) })
   assert.equal(before.get('Front'), undefined)
+})
+
+test('what the ledger has of no length lasts until the next, and what it spoils is left out', async (t) => {
+  const { folders } = await openWorkbench(t)
+  const line = (minute: number, more: object): string => {
+    const start = isoLocal(beganMs + minute * 60_000)
+    const file = `Front_20250125_15${30 + minute}45.mp4`
+    return JSON.stringify({
+      ...anywhere,
+      file,
+      camera: 'Front',
+      start,
+      durationSeconds: 0,
+      ...more,
+    })
+  }
+  const lines = [
+    ...[line(0, {}), line(10, {}), line(20, { start: undefined }), line(20, { camera: 7 })],
+    ...[line(25, { key: undefined }), line(26, { file: 'holiday.mp4', camera: 'unknown' }), ''],
+  ]
+  await writeFile(join(folders.ledger, '2025-01-25.ndjson'), lines.join('\n'))
+  const known = new KnownFootage(folders, beganMs + 86_400_000, 900_000)
+  const found = await known.stretches(aDay)
+  assert.deepEqual(
+    found.map(({ camera, fromMs, toMs }) => [
+      ...[camera, (fromMs - beganMs) / 60_000, (toMs - fromMs) / 60_000],
+    ]),
+    [
+      ['Front', 0, 10],
+      ['Front', 10, 15],
+      ['unknown', 26, 15],
+    ],
+  )
+  assert.deepEqual(await known.cameras(), ['Front'])
 })
 
 test('gaps are those that were noted, and those that are not over', async (t) => {
