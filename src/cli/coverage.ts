@@ -3,7 +3,6 @@
 import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, describeFault, readEnvironment } from '../daemon/environment.ts'
 import { localTime } from '../daemon/local-time.ts'
-import { describeError } from '../daemon/logger.ts'
 import { parseSegmentName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import type { LedgerLine } from '../uploader/ledger.ts'
@@ -11,6 +10,7 @@ import { readArguments, refuse } from './arguments.ts'
 import { cameraFileName, nobodyKnown } from './camera-name.ts'
 import { coverageText, verifiedText } from './coverage-text.ts'
 import { dayCoverage, expectedOf, type DayCoverage, type Missing } from './day-coverage.ts'
+import { failureText } from './failure-text.ts'
 import { footageOf, type KnownFootage } from './known-footage.ts'
 import type { Stretch } from './stretches.ts'
 import { dayAfter, daySpan, isDay } from './moment.ts'
@@ -47,7 +47,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => abor
 try {
   process.exitCode = await tell(aborting.signal)
 } catch (error) {
-  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : describeError(error)}\n`)
+  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : failureText(error)}\n`)
   process.exitCode = 1
 }
 

@@ -21,12 +21,16 @@ interface Fetching {
   say: (text: string) => void
 }
 
-/** Puts the files into a folder, from this machine or S3; what is there with that size is left alone. */
+/**
+ * Puts the files into a folder, from this machine or S3, and returns how many it could not for
+ * something else of that name is there; what is there with that size is left alone.
+ */
 export async function download(
   found: Found[],
   { folder, ...fetching }: Fetching & { folder: string },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  let inTheWay = 0
   await mkdir(folder, { recursive: true })
   for (const { stretch } of found) {
     // By its key, for files that were moved may share a name.
@@ -36,10 +40,16 @@ export async function download(
       fetching.say(`${target} is there already`)
       continue
     }
-    if (there) throw new Error(`${target} is something else: move it away`)
+    if (there) {
+      inTheWay += 1
+      // An upload makes a file that was copied before it a little smaller or larger.
+      fetching.say(`! ${target} is something else, or that file before its upload: move it away`)
+      continue
+    }
     await fetchInto(stretch, target, fetching, signal)
     fetching.say(`saved ${target}`)
   }
+  return inTheWay
 }
 
 export interface ClipOptions extends Fetching {
@@ -60,6 +70,8 @@ export async function saveClip(
     throw new Error(`a clip is of one camera: give one of ${cameras.join(', ')} as --camera`)
   const path = resolve(target)
   if (await stat(path).catch(ignoreMissing)) throw new Error(`${path} exists already`)
+  const parent = await stat(dirname(path)).catch(ignoreMissing)
+  if (!parent?.isDirectory()) throw new Error(`there is no folder ${dirname(path)} for the clip`)
   const folder = await mkdtemp(join(dirname(path), '.clip-'))
   try {
     // What is only here may move meanwhile: it comes first.

@@ -6,6 +6,7 @@ import { describeError } from '../daemon/logger.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import { readArguments, refuse } from './arguments.ts'
 import { cameraFileName, nobodyKnown } from './camera-name.ts'
+import { failureText } from './failure-text.ts'
 import { download, saveClip } from './fetch-footage.ts'
 import { findFootage, type Found } from './find-footage.ts'
 import { foundText, nothingText, type Shown } from './find-text.ts'
@@ -41,7 +42,7 @@ const wish = readWish()
 try {
   process.exitCode = await find(wish, aborting.signal)
 } catch (error) {
-  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : describeError(error)}\n`)
+  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : failureText(error)}\n`)
   process.exitCode = 1
 }
 
@@ -80,9 +81,9 @@ async function find(
   if (found.length === 0) return 1
   const say = (text: string): void => void process.stderr.write(`${text}\n`)
   const fetching = { folders: footage.folders, stored, say }
-  if (folder !== undefined) await download(found, { ...fetching, folder }, signal)
+  const inTheWay = folder === undefined ? 0 : await download(found, { ...fetching, folder }, signal)
   if (clip !== undefined) await saveClip(found, { ...fetching, asked, target: clip, exact }, signal)
-  return 0
+  return inTheWay > 0 ? 1 : 0
 }
 
 function storedFootage(found: Found[]): StoredFootage | undefined {

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import type { LedgerLine } from '../uploader/ledger.ts'
 import { StoreError } from '../uploader/object-store.ts'
+import { failureText } from './failure-text.ts'
 import type { StoredFootage } from './stored-footage.ts'
 
 /** That a bucket doesn't hold what the ledger says. */
@@ -74,7 +75,7 @@ function groups(lines: LedgerLine[], nameOf: (line: LedgerLine) => string): Ledg
 }
 
 function noteUnseen(unseen: Unseen[], lines: LedgerLine[], error: StoreError): void {
-  const why = `${lines[0]?.bucket}: ${error.message} (${error.hint})`
+  const why = `${lines[0]?.bucket}: ${failureText(error)}`
   const known = unseen.find((it) => it.why === why)
   if (known) known.files += lines.length
   else unseen.push({ files: lines.length, why })
