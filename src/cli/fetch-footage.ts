@@ -3,9 +3,9 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { hasCode, ignoreMissing, type Folders } from '../segments/folders.ts'
 import { localTime } from '../daemon/local-time.ts'
 import { makeClip, type ClipPart } from './clip.ts'
-import type { Found } from './find-footage.ts'
+import { holesIn, type Found } from './find-footage.ts'
 import type { Stretch } from './stretches.ts'
-import { joined, seamMs, without, type Span } from './spans.ts'
+import type { Span } from './spans.ts'
 import type { StoredFootage } from './stored-footage.ts'
 import { count, durationText } from '../daemon/units.ts'
 
@@ -94,7 +94,7 @@ export async function saveClip(
     await rename(result, path)
     const begins = early >= 0.05 ? `, begins ${early.toFixed(1)} s early, with a keyframe` : ''
     say(`saved ${path}: ${count(parts.length, 'file')}${begins}`)
-    for (const hole of holesIn(found, asked)) say(`! ${hole}`)
+    for (const hole of holesIn(found, asked)) say(`! ${holeText(hole)}`)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -104,17 +104,9 @@ function isStored({ stretch }: Found): boolean {
   return stretch.stored !== undefined
 }
 
-function holesIn(found: Found[], asked: Span): string[] {
-  const shown = joined(
-    found.map(({ stretch }) => stretch),
-    seamMs,
-  )
-  return without([asked], shown)
-    .filter(({ fromMs, toMs }) => toMs - fromMs > seamMs)
-    .map(({ fromMs, toMs }) => {
-      const [from, to] = [localTime(fromMs).time, localTime(toMs).time]
-      return `${durationText(toMs - fromMs)} are missing in it, from ${from} to ${to}`
-    })
+function holeText({ fromMs, toMs }: Span): string {
+  const [from, to] = [localTime(fromMs).time, localTime(toMs).time]
+  return `${durationText(toMs - fromMs)} are missing in it, from ${from} to ${to}`
 }
 
 /** Brings a file to `target`: from this machine if it is there, else from S3. */

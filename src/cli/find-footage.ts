@@ -1,5 +1,5 @@
 import type { Stretch } from './stretches.ts'
-import { seamMs, type Span } from './spans.ts'
+import { joined, seamMs, without, type Span } from './spans.ts'
 
 /** A file that shows some of a time, and where in it. */
 export interface Found {
@@ -24,6 +24,15 @@ export function findFootage(stretches: Stretch[], asked: Span): Found[] {
       ? [placeIn(stretch, asked)]
       : []
   })
+}
+
+/** Pure: what of a time is in none of the files that were found for it. */
+export function holesIn(found: Found[], asked: Span): Span[] {
+  const shown = joined(
+    found.map(({ stretch }) => stretch),
+    seamMs,
+  )
+  return without([asked], shown).filter(({ fromMs, toMs }) => toMs - fromMs > seamMs)
 }
 
 function shows(stretch: Stretch, next: Stretch | undefined, { fromMs, toMs }: Span): boolean {

@@ -8,7 +8,7 @@ import { readArguments, refuse } from './arguments.ts'
 import { cameraFileName, nobodyKnown } from './camera-name.ts'
 import { failureText } from './failure-text.ts'
 import { download, saveClip } from './fetch-footage.ts'
-import { findFootage, type Found } from './find-footage.ts'
+import { findFootage, holesIn, type Found } from './find-footage.ts'
 import { foundText, nothingText, type Shown } from './find-text.ts'
 import { footageOf } from './known-footage.ts'
 import { readSpan } from './moment.ts'
@@ -72,11 +72,11 @@ async function find(
     for (const name of cameras) {
       const here = shown.filter(({ stretch }) => stretch.camera === name)
       const ofCamera = gaps.filter((gap) => gap.camera === name)
-      process.stdout.write(
-        here.length > 0
-          ? here.map(foundText).join('')
-          : nothingText({ camera: name, asked }, ofCamera),
-      )
+      const past = { ...asked, toMs: Math.max(asked.fromMs, Math.min(asked.toMs, nowMs)) }
+      const holes = here.length === 0 ? [asked] : holesIn(here, past)
+      process.stdout.write(here.map(foundText).join(''))
+      for (const hole of holes)
+        process.stdout.write(nothingText({ camera: name, asked: hole }, ofCamera, nowMs))
     }
   if (found.length === 0) return 1
   const say = (text: string): void => void process.stderr.write(`${text}\n`)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { findFootage } from '../../src/cli/find-footage.ts'
+import { findFootage, holesIn } from '../../src/cli/find-footage.ts'
 import { foundText, nothingText } from '../../src/cli/find-text.ts'
 import type { Stretch } from '../../src/cli/stretches.ts'
 
@@ -89,12 +89,25 @@ test('what is found is said in a few lines', () => {
 
 test('where there is nothing, the gap says why', () => {
   const gap = { camera: 'Front', ...at(2, 5), reason: 'camera silent' }
+  const nowMs = at(60).fromMs
   assert.equal(
-    nothingText({ camera: 'Front', asked: at(3) }, [gap]),
+    nothingText({ camera: 'Front', asked: at(3) }, [gap], nowMs),
     'Front  nothing at 2025-01-25 15:03:00: camera silent (2025-01-25 15:02:00 – 15:05:00, 3 min)\n',
   )
   assert.equal(
-    nothingText({ camera: 'Front', asked: at(7, 8) }, [gap]),
+    nothingText({ camera: 'Front', asked: at(7, 8) }, [gap], nowMs),
     'Front  nothing is known of any footage from 2025-01-25 15:07:00 to 2025-01-25 15:08:00\n',
   )
+  assert.equal(
+    nothingText({ camera: 'Front', asked: at(61) }, [gap], nowMs),
+    'Front  nothing at 2025-01-25 16:01:00: that is still to come\n',
+  )
+})
+
+test('of a time that was found in part, it is known what is missing', () => {
+  const front = all.filter(({ camera }) => camera === 'Front')
+  const found = (minutes: [number, number]) => findFootage(front, at(...minutes))
+  assert.deepEqual(holesIn(found([5, 25]), at(5, 25)), [])
+  assert.deepEqual(holesIn(found([25, 40]), at(25, 40)), [at(30, 40)])
+  assert.deepEqual(holesIn(found([5, 5]), at(5)), [])
 })
