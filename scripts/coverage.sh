@@ -5,9 +5,6 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
-if [[ ! -e $project/dist/cli/coverage.js ]]; then
-  complain "Nothing was ever started here. Begin with ./scripts/start.sh"
-  exit 2
-fi
 use_known_installation
+[[ -e $project/dist/cli/coverage.js ]] || "$project/scripts/setup.sh" --quiet >&2
 cli coverage "$@"

@@ -4,9 +4,6 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
-if [[ ! -e $project/dist/cli/find.js ]]; then
-  complain "Nothing was ever started here. Begin with ./scripts/start.sh"
-  exit 2
-fi
 use_known_installation
+[[ -e $project/dist/cli/find.js ]] || "$project/scripts/setup.sh" --quiet >&2
 cli find "$@"

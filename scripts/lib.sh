@@ -122,6 +122,9 @@ holders() {
   done | sort -u
 }
 
+# Whether a version, 20.20.2, is another or later.
+at_least() { [[ -n $1 && $(printf '%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
+
 # Repeats a command each tenth of a second until it succeeds, at most so many seconds.
 wait_until() {
   local tries=$(($1 * 10))

@@ -125,8 +125,6 @@ version_of() {
   say "${version:-999}"
 }
 
-at_least() { [[ -n $1 && $(printf '%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
-
 refuse() {
   complain "Needed: $*"
   exit 1

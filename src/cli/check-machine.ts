@@ -50,22 +50,29 @@ export async function checkFfmpeg(encodes: boolean): Promise<Finding> {
   return { is: 'fault', subject, text }
 }
 
-export async function checkLsof(): Promise<Finding> {
-  const subject = 'lsof'
-  if ((await ask('lsof', '-v')) !== undefined) return { is: 'ok', subject, text: 'is there' }
-  const text = 'is missing, and /proc shows less: sudo apt-get install -y lsof'
-  return { is: 'warning', subject, text }
+/** What start.sh cannot do without, and the Debian package that has it. */
+const packages = { lsof: 'lsof', flock: 'util-linux', setpriv: 'util-linux', npm: 'npm' }
+
+export async function checkTools(): Promise<Finding> {
+  const subject = 'tools'
+  const missing: string[] = []
+  for (const tool of Object.keys(packages))
+    if ((await ask('sh', '-c', 'command -v "$0"', tool)) === undefined) missing.push(tool)
+  if (missing.length === 0)
+    return { is: 'ok', subject, text: `${Object.keys(packages).join(', ')} are there` }
+  const install = new Set(missing.map((tool) => packages[tool as keyof typeof packages]))
+  const text = `missing: ${missing.join(', ')}: sudo apt-get install -y ${[...install].join(' ')}`
+  return { is: 'fault', subject, text }
 }
 
 /** The first words of the clock, the zone, and how far it is from the store's. */
-export function checkClock(nowMs: number, storeMs: number | undefined): Finding {
+export function checkClock(nowMs: number, aheadMs: number | undefined): Finding {
   const subject = 'clock'
   const { date, time, offset } = localTime(nowMs)
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
   const text = `${date} ${time} ${offset} (${zone})`
-  const aheadMs = storeMs === undefined ? 0 : nowMs - storeMs
   const set = 'sudo timedatectl set-ntp true'
-  if (Math.abs(aheadMs) > 60_000) {
+  if (aheadMs !== undefined && Math.abs(aheadMs) > 60_000) {
     const side = aheadMs > 0 ? 'ahead of' : 'behind'
     return {
       ...{ is: 'fault', subject },
@@ -74,7 +81,7 @@ export function checkClock(nowMs: number, storeMs: number | undefined): Finding 
   }
   const isOld = nowMs < Date.parse('2025-01-01')
   if (isOld) return { is: 'fault', subject, text: `${text} is in the past: ${set}` }
-  const agrees = storeMs === undefined ? '' : ', as that of S3'
+  const agrees = aheadMs === undefined ? '' : ', as that of S3'
   return { is: 'ok', subject, text: `${text}${agrees}` }
 }
 

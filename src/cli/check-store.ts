@@ -1,5 +1,6 @@
 import { StoreError } from '../uploader/object-store.ts'
 import type { S3ObjectStore, S3Settings } from '../uploader/s3-object-store.ts'
+import { failureText } from './failure-text.ts'
 import type { Finding } from './finding.ts'
 
 /** Whether a bucket takes what it is given, as asked, and gives it back: one small object is left there. */
@@ -12,6 +13,8 @@ export async function checkBucket(
   const place = settings.endpoint ?? `AWS ${settings.region}`
   try {
     const { encryption } = await store.tryOut(key, signal)
+    // The uploader looks there before it writes, and without s3:ListBucket is told nothing.
+    if (!store.refusesOverwrite) await store.head(`${key}.none`, signal)
     const works = `${settings.bucket} (${place}) takes an object and gives it back`
     const asked = settings.encryption
     if (asked === 'none' || encryption === asked) {
@@ -22,6 +25,6 @@ export async function checkBucket(
     return { is: 'warning', subject, text }
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    return { is: 'fault', subject, text: `${error.message} (${error.hint})` }
+    return { is: 'fault', subject, text: failureText(error) }
   }
 }

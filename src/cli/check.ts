@@ -22,14 +22,15 @@ import {
   checkDisk,
   checkFfmpeg,
   checkFolders,
-  checkLsof,
   checkNode,
+  checkTools,
 } from './check-machine.ts'
 import { checkBucket } from './check-store.ts'
 import { findingsText, type Finding } from './finding.ts'
 import { mergeChecks } from './merged-checks.ts'
 
 const atMostMs = 13_000
+const unread = { is: 'warning', text: 'not looked at: mend the settings first' } as const
 
 const { values } = readArguments(
   { options: { json: { type: 'boolean', default: false } } },
@@ -67,22 +68,28 @@ async function checkAll(): Promise<Finding[]> {
     await checkDisk(folders, least, rate).catch((error: unknown): Finding => {
       return { is: 'fault', subject: 'disk', text: describeError(error) }
     }),
-    checkClock(systemClock.now(), store?.storeMs),
+    checkClock(systemClock.now(), store.aheadMs),
     ...cameras.map(({ finding }) => finding),
-    ...(store ? [store.finding] : []),
+    store.finding,
   ]
+}
+
+interface CheckedStore {
+  finding: Finding
+  /** By how much this machine's clock is ahead of the store's, if it has told its own. */
+  aheadMs?: number
 }
 
 type Read<C> = { config: C; warnings: string[] } | { faults: unknown[] }
 
 async function checkPrograms(recorder: Read<RecorderConfig>): Promise<Finding[]> {
   const encodes = 'config' in recorder && recorder.config.video.codec === 'h264'
-  return Promise.all([checkNode(), checkFfmpeg(encodes), checkLsof()])
+  return Promise.all([checkNode(), checkFfmpeg(encodes), checkTools()])
 }
 
 /** What is wrong with the settings themselves. */
 function configuration(environment: Environment): Finding[] {
-  const { file, variables } = environment
+  const { file, found, fault, variables } = environment
   const subject = 'settings'
   const { faults: wrong, warnings } = mergeChecks([
     readRecorderConfig(environment),
@@ -90,7 +97,10 @@ function configuration(environment: Environment): Finding[] {
     { faults: baseFolderFaults(baseFolder(variables.BASE_DIR)) },
   ])
   const odd = [...permissionWarnings(environment), ...warnings]
-  if (wrong.length + odd.length === 0) return [{ is: 'ok', subject, text: file }]
+  const none = `there is no ${file}: cp .env.example .env && chmod 600 .env`
+  if (wrong.length + odd.length === 0)
+    return [{ is: 'ok', subject, text: found ? file : 'real variables hold all' }]
+  if (wrong.length > 0 && !found && !fault) wrong.unshift(none)
   return [
     ...wrong.map((text): Finding => ({ is: 'fault', subject, text })),
     ...odd.map((text): Finding => ({ is: 'warning', subject, text })),
@@ -101,24 +111,28 @@ async function checkCameras(
   recorder: Read<RecorderConfig>,
   signal: AbortSignal,
 ): Promise<CheckedCamera[]> {
-  if (!('config' in recorder)) return []
+  if (!('config' in recorder)) return [{ finding: { ...unread, subject: 'cameras' } }]
   return Promise.all(recorder.config.cameras.map(async (camera) => checkCamera(camera, signal)))
 }
 
 async function checkStore(
   uploader: Read<UploaderConfig>,
   signal: AbortSignal,
-): Promise<{ finding: Finding; storeMs: number | undefined } | undefined> {
-  if (!('config' in uploader)) return undefined
+): Promise<CheckedStore> {
+  if (!('config' in uploader)) return { finding: { ...unread, subject: 'S3' } }
   const { store: settings, prefix } = uploader.config
   const store = new S3ObjectStore(settings)
   const key = [prefix, '.check'].filter(Boolean).join('/')
+  // At once: the cameras are watched for longer.
+  const ahead = (): Omit<CheckedStore, 'finding'> => {
+    const storeMs = store.now()
+    return storeMs === undefined ? {} : { aheadMs: systemClock.now() - storeMs }
+  }
   try {
-    const finding = await checkBucket(store, { key, settings }, signal)
-    return { finding, storeMs: store.now() }
+    return { finding: await checkBucket(store, { key, settings }, signal), ...ahead() }
   } catch (error) {
     const reason = signal.aborted ? 'no answer in time' : describeError(error)
     const text = `${reason}: look at the network, AWS_REGION and S3_ENDPOINT`
-    return { finding: { is: 'fault', subject: 'S3', text }, storeMs: store.now() }
+    return { finding: { is: 'fault', subject: 'S3', text }, ...ahead() }
   }
 }

@@ -1,6 +1,15 @@
 import { writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { lastLine, runTool, type MediaTools } from '../uploader/run-tool.ts'
+import { join } from 'node:path'
+import { lastLine, runTool } from '../uploader/run-tool.ts'
+import {
+  keyframeBefore,
+  keyframeFrom,
+  patienceMs,
+  sameStreams,
+  seconds,
+  type ClipDeps,
+  type OpenPart,
+} from './clip-streams.ts'
 
 /** A file of which a clip takes a part; without bounds all of it. */
 export interface ClipPart {
@@ -17,21 +26,6 @@ export interface ClipWish {
   exact: boolean
 }
 
-interface ClipDeps {
-  tools: MediaTools
-  /** For temporary files: empty, and removed by whoever made it. */
-  folder: string
-}
-
-interface Streams {
-  video: string
-  /** How many units of its time stamps make a second. */
-  ticks: string
-  /** All that must be the same in files that are joined, in words. */
-  text: string
-}
-
-const patienceMs = 30 * 60_000
 const input = ['-v', 'error', '-nostdin', '-protocol_whitelist', 'file']
 
 /**
@@ -44,31 +38,31 @@ export async function makeClip(
   wish: ClipWish,
   signal: AbortSignal,
 ): Promise<number> {
-  const { parts } = wish
+  const { video, ticks } = await sameStreams(deps, wish.parts, signal)
+  const parts = await endingInTime(deps, wish.parts, [...copied(video), ...timeIn(ticks)], signal)
   const [first] = parts
   if (!first) throw new Error('there is nothing to join')
-  const { video, ticks } = await sameStreams(deps, parts, signal)
-  const due = first.fromSeconds ?? 0
+  const { target } = wish
+  const due = first.fromSeconds
   const before = due === 0 ? 0 : await keyframeBefore(deps, first.path, due, signal)
   const isExact = wish.exact && due - before > 0.001
   if (!isExact) {
-    await joinParts(deps, { ...wish, parts: beginningAt(parts, before) }, copied(video), signal)
+    await joinParts(deps, { target, parts: beginningAt(parts, before) }, copied(video), signal)
     return due - before
   }
   if (video !== 'h264') {
     const skipped = ['-ss', seconds(due - before), ...encoded, '-c:a', 'copy']
-    await joinParts(deps, { ...wish, parts: beginningAt(parts, before) }, skipped, signal)
+    await joinParts(deps, { target, parts: beginningAt(parts, before) }, skipped, signal)
     return 0
   }
   const head = join(deps.folder, 'head.mp4')
   const after = await keyframeFrom(deps, first, signal)
-  const headUntil = after ?? first.untilSeconds
-  const length = headUntil === undefined ? [] : ['-t', seconds(headUntil - due)]
+  const length = after === undefined ? [] : ['-t', seconds(after - due)]
   // Sound that is copied would begin at the keyframe, too; and what is joined must count time alike.
-  const output = [...length, ...encoded, '-c:a', 'aac', '-video_track_timescale', ticks, head]
+  const output = [...length, ...encoded, '-c:a', 'aac', ...timeIn(ticks), head]
   await ffmpeg(deps, [...input, '-ss', seconds(due), '-i', `file:${first.path}`, ...output], signal)
   const rest = after === undefined ? parts.slice(1) : beginningAt(parts, after)
-  const joined = { ...wish, parts: [{ path: head }, ...rest] }
+  const joined = { target, parts: [{ path: head, fromSeconds: 0 }, ...rest] }
   await joinParts(deps, joined, copied(video), signal)
   return 0
 }
@@ -84,13 +78,37 @@ function copied(video: string): string[] {
   return ['-map', '0:v:0', '-map', '0:a?', '-c', 'copy', ...tag]
 }
 
-function beginningAt([first, ...others]: ClipPart[], fromSeconds: number): ClipPart[] {
+function timeIn(ticks: string): string[] {
+  return ['-video_track_timescale', ticks]
+}
+
+/**
+ * The same without ends: what has one is cut there. (The concat demuxer would end a file at the
+ * first packet beyond it, and picture and sound lie up to a second apart.)
+ */
+async function endingInTime(
+  deps: ClipDeps,
+  parts: ClipPart[],
+  how: string[],
+  signal: AbortSignal,
+): Promise<OpenPart[]> {
+  const result: OpenPart[] = []
+  for (const [index, { path, fromSeconds = 0, untilSeconds }] of parts.entries()) {
+    const cut = join(deps.folder, `cut-${index}.mp4`)
+    const args = ['-i', `file:${path}`, ...how, '-t', seconds(untilSeconds ?? 0), cut]
+    if (untilSeconds !== undefined) await ffmpeg(deps, [...input, ...args], signal)
+    result.push({ path: untilSeconds === undefined ? path : cut, fromSeconds })
+  }
+  return result
+}
+
+function beginningAt([first, ...others]: OpenPart[], fromSeconds: number): OpenPart[] {
   return first ? [{ ...first, fromSeconds }, ...others] : []
 }
 
 async function joinParts(
   deps: ClipDeps,
-  { parts, target }: ClipWish,
+  { parts, target }: { parts: OpenPart[]; target: string },
   how: string[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -104,89 +122,13 @@ async function joinParts(
   )
 }
 
-function listed({ path, fromSeconds, untilSeconds }: ClipPart): string {
+function listed({ path, fromSeconds }: OpenPart): string {
   const lines = [`file '${`file:${path}`.replaceAll("'", String.raw`'\''`)}'`]
-  if (fromSeconds !== undefined && fromSeconds > 0) lines.push(`inpoint ${seconds(fromSeconds)}`)
-  if (untilSeconds !== undefined) lines.push(`outpoint ${seconds(untilSeconds)}`)
+  if (fromSeconds > 0) lines.push(`inpoint ${seconds(fromSeconds)}`)
   return `${lines.join('\n')}\n`
-}
-
-/** What differs can't be joined without encoding everything anew. */
-async function sameStreams(
-  deps: ClipDeps,
-  parts: ClipPart[],
-  signal: AbortSignal,
-): Promise<Streams> {
-  let first: { path: string; streams: Streams } | undefined
-  for (const { path } of parts) {
-    const streams = await streamsOf(deps, path, signal)
-    first ??= { path, streams }
-    if (streams.text === first.streams.text) continue
-    const [a, b] = [basename(first.path), basename(path)]
-    throw new Error(
-      `${a} (${first.streams.text}) and ${b} (${streams.text}) cannot be joined: make a clip of each`,
-    )
-  }
-  return first?.streams ?? { video: 'none', ticks: '1000', text: 'none' }
-}
-
-async function streamsOf(deps: ClipDeps, path: string, signal: AbortSignal): Promise<Streams> {
-  const entries = 'stream=codec_type,codec_name,width,height,sample_rate,channels,time_base'
-  const said = await ffprobe(deps, ['-show_entries', entries, '-of', 'json', path], signal)
-  const { streams = [] } = JSON.parse(said) as { streams?: Record<string, string | number>[] }
-  const texts = streams.map((stream) =>
-    stream.codec_type === 'video'
-      ? `${stream.codec_name} ${stream.width}x${stream.height}, time in ${stream.time_base} s`
-      : `${stream.codec_name} ${stream.sample_rate} Hz, ${stream.channels} ch`,
-  )
-  const video = streams.find(({ codec_type: type }) => type === 'video')
-  const ticks = String(video?.time_base ?? '').replace('1/', '')
-  return { video: String(video?.codec_name ?? 'none'), ticks, text: texts.join('; ') }
-}
-
-/** When the keyframe begins that shows at a moment. */
-async function keyframeBefore(
-  deps: ClipDeps,
-  path: string,
-  atSeconds: number,
-  signal: AbortSignal,
-): Promise<number> {
-  const interval = ['-read_intervals', `${seconds(atSeconds)}%+#1`]
-  const entries = [...interval, '-select_streams', 'v:0', '-show_entries', 'packet=pts_time']
-  const said = await ffprobe(deps, [...entries, '-of', 'csv=p=0', path], signal)
-  return Math.min(atSeconds, Number.parseFloat(said) || 0)
-}
-
-/** When the first keyframe begins in a part, if there is one. */
-async function keyframeFrom(
-  deps: ClipDeps,
-  { path, fromSeconds = 0, untilSeconds = Infinity }: ClipPart,
-  signal: AbortSignal,
-): Promise<number | undefined> {
-  const entries = ['-select_streams', 'v:0', '-show_entries', 'packet=pts_time,flags']
-  const interval = ['-read_intervals', `${seconds(fromSeconds)}%`]
-  const said = await ffprobe(deps, [...interval, ...entries, '-of', 'csv=p=0', path], signal)
-  return said
-    .split('\n')
-    .filter((line) => line.includes(',K'))
-    .map((line) => Number.parseFloat(line))
-    .find((at) => at >= fromSeconds && at < untilSeconds)
-}
-
-async function ffprobe(deps: ClipDeps, args: string[], signal: AbortSignal): Promise<string> {
-  const path = args.at(-1) ?? ''
-  const command = ['-v', 'error', '-protocol_whitelist', 'file', ...args.slice(0, -1)]
-  const end = await runTool(deps.tools.ffprobe, [...command, `file:${path}`], patienceMs, signal)
-  if (end.code !== 0) throw new Error(`${basename(path)} cannot be read: ${lastLine(end.stderr)}`)
-  return end.stdout
 }
 
 async function ffmpeg(deps: ClipDeps, args: string[], signal: AbortSignal): Promise<void> {
   const { code, stderr } = await runTool(deps.tools.ffmpeg, args, patienceMs, signal)
   if (code !== 0) throw new Error(`FFmpeg could not make the clip: ${lastLine(stderr)}`)
-}
-
-function seconds(value: number): string {
-  // A keyframe whose time is rounded down is missed.
-  return value.toFixed(6)
 }

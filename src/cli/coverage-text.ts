@@ -2,7 +2,7 @@ import { localTime } from '../daemon/local-time.ts'
 import { partsOfDay, type DayCoverage, type Missing, type PartState } from './day-coverage.ts'
 import { count, durationText } from '../daemon/units.ts'
 import { daySpan } from './moment.ts'
-import type { Difference } from './verify-stored.ts'
+import type { Difference, Verified } from './verify-stored.ts'
 
 const marks: Record<PartState, string> = {
   none: ' ',
@@ -31,11 +31,18 @@ export function coverageText(days: DayCoverage[]): string {
 }
 
 /** What `--verify` adds. */
-export function differencesText(checked: number, differences: Difference[]): string {
+export function verifiedText({ files, differences, unseen }: Verified): string {
+  const lines = unseen.map((it) => `✗ ${count(it.files, 'file')} could not be looked at: ${it.why}`)
+  if (files > 0 || lines.length === 0) lines.unshift(...comparedLines(files, differences))
+  return `\n${lines.join('\n')}\n`
+}
+
+function comparedLines(checked: number, differences: Difference[]): string[] {
   const files = count(checked, 'file')
-  if (differences.length === 0) return `\nS3 holds ${files} of this as uploaded; none is missing.\n`
+  if (differences.length === 0) return [`S3 holds ${files} of this as uploaded; none is missing.`]
+  const are = differences.length === 1 ? 'is' : 'are'
   const lines = differences.map(({ line, text }) => `  ${line.bucket}/${line.key} ${text}`)
-  return `\nOf ${files} in S3 ${differences.length} ${differences.length === 1 ? 'is' : 'are'} not as uploaded:\n${lines.join('\n')}\n`
+  return [`Of ${files} in S3 ${differences.length} ${are} not as uploaded:`, ...lines]
 }
 
 /** `100%` only where nothing is missing. */

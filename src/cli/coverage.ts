@@ -3,20 +3,20 @@
 import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, describeFault, readEnvironment } from '../daemon/environment.ts'
 import { localTime } from '../daemon/local-time.ts'
-import { describeError } from '../daemon/logger.ts'
-import { foldersBelow } from '../segments/folders.ts'
-import { safeCameraName } from '../segments/segment-name.ts'
+import { parseSegmentName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import type { LedgerLine } from '../uploader/ledger.ts'
 import { readArguments, refuse } from './arguments.ts'
-import { coverageText, differencesText } from './coverage-text.ts'
+import { cameraFileName, nobodyKnown } from './camera-name.ts'
+import { coverageText, verifiedText } from './coverage-text.ts'
 import { dayCoverage, expectedOf, type DayCoverage, type Missing } from './day-coverage.ts'
-import { knownBase } from './installation-report.ts'
-import { KnownFootage, type Stretch } from './known-footage.ts'
+import { failureText } from './failure-text.ts'
+import { footageOf, type KnownFootage } from './known-footage.ts'
+import type { Stretch } from './stretches.ts'
 import { dayAfter, daySpan, isDay } from './moment.ts'
 import type { Span } from './spans.ts'
 import { StoredFootage } from './stored-footage.ts'
-import { verifyStored, type Difference } from './verify-stored.ts'
+import { verifyStored, type Verified } from './verify-stored.ts'
 
 const usage =
   'usage: coverage.sh [--day 2025-01-25] [--days 7] [--camera Front] [--verify] [--json]'
@@ -39,29 +39,32 @@ const { values } = readArguments(
 const lastDay = values.day ?? localTime(nowMs).date
 const wanted = Number(values.days)
 const cameraName =
-  values.camera === undefined ? undefined : safeCameraName(values.camera, values.camera)
+  values.camera === undefined ? undefined : cameraFileName(values.camera, environment)
 if (!isDay(lastDay) || !Number.isInteger(wanted) || wanted < 1 || wanted > 366) refuse(usage)
 
+const aborting = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => aborting.abort())
 try {
-  process.exitCode = await tell()
+  process.exitCode = await tell(aborting.signal)
 } catch (error) {
-  process.stderr.write(`✗ ${describeError(error)}\n`)
+  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : failureText(error)}\n`)
   process.exitCode = 1
 }
 
 /** Answers the exit code. */
-async function tell(): Promise<number> {
-  const footage = new KnownFootage(foldersBelow(knownBase(environment)), nowMs)
+async function tell(signal: AbortSignal): Promise<number> {
+  const footage = footageOf(environment, nowMs)
   const days = await daysOf(footage)
   const coverages = await coverageOf(footage, days)
   if (!values.json) process.stdout.write(coverageText(coverages))
   const lines = [...new Set(days.flatMap(({ stretches }) => stretches.flatMap(storedOf)))]
-  const differences = values.verify ? await differencesOf(lines) : []
+  const verified = values.verify ? await verify(lines, signal) : undefined
   if (values.json)
-    process.stdout.write(`${JSON.stringify(asJson(coverages, lines, differences), undefined, 2)}\n`)
-  else if (values.verify) process.stdout.write(differencesText(lines.length, differences))
-  const isWhole = coverages.every(({ missing }) => missing.length === 0)
-  return isWhole && differences.length === 0 ? 0 : 1
+    process.stdout.write(`${JSON.stringify(asJson(coverages, verified), undefined, 2)}\n`)
+  else if (verified) process.stdout.write(verifiedText(verified))
+  const isWhole = coverages.length > 0 && coverages.every(({ missing }) => missing.length === 0)
+  const isProven = !verified || verified.differences.length + verified.unseen.length === 0
+  return isWhole && isProven ? 0 : 1
 }
 
 interface Day {
@@ -83,13 +86,16 @@ async function daysOf(footage: KnownFootage): Promise<Day[]> {
 }
 
 async function coverageOf(footage: KnownFootage, days: Day[]): Promise<DayCoverage[]> {
-  const known = new Set(await footage.cameras())
-  for (const { stretches } of days) for (const { camera } of stretches) known.add(camera)
-  const names = [...known].filter(isWanted).sort()
+  const touched = days.flatMap(({ stretches }) => stretches)
+  const recent = [
+    ...(await footage.cameras()),
+    // What is no segment is of no camera.
+    ...touched.filter(({ file }) => parseSegmentName(file)).map(({ camera }) => camera),
+  ]
+  const known = recent.some(isWanted) ? recent : await footage.cameras(true)
+  const names = [...new Set(known)].filter(isWanted).sort()
   if (cameraName !== undefined && names.length === 0)
-    throw new Error(
-      `no camera called ${values.camera} was ever recorded here; these were: ${[...known].sort().join(', ')}`,
-    )
+    throw new Error(nobodyKnown(values.camera, known))
   const asked = {
     fromMs: daySpan(dayAfter(lastDay, 1 - wanted)).fromMs,
     toMs: daySpan(lastDay).toMs,
@@ -121,24 +127,25 @@ function storedOf({ stored }: Stretch): LedgerLine[] {
   return stored ? [stored] : []
 }
 
-async function differencesOf(lines: LedgerLine[]): Promise<Difference[]> {
+async function verify(lines: LedgerLine[], signal: AbortSignal): Promise<Verified> {
   const checked = readUploaderConfig(environment)
   if ('faults' in checked)
     throw new Error(`S3 cannot be asked: ${checked.faults.map(describeFault).join('; ')}`)
-  const never = new AbortController().signal
-  return verifyStored(lines, new StoredFootage(checked.config.store), never)
+  return verifyStored(lines, new StoredFootage(checked.config.store), signal)
 }
 
-function asJson(coverages: DayCoverage[], lines: LedgerLine[], differences: Difference[]): object {
+function asJson(coverages: DayCoverage[], verified: Verified | undefined): object {
   const days = coverages.map(({ missing, ...rest }) => ({
     ...rest,
     missing: missing.map(spanJson),
   }))
+  if (!verified) return { days }
+  const { files: checked, differences, unseen } = verified
   const stored = {
-    checked: lines.length,
+    ...{ checked, notChecked: unseen },
     differences: differences.map(({ line: { bucket, key }, text }) => ({ bucket, key, text })),
   }
-  return { days, ...(values.verify ? { stored } : {}) }
+  return { days, stored }
 }
 
 function spanJson({ fromMs, toMs, reason }: Missing): object {

@@ -1,6 +1,6 @@
 import type { Gap } from '../segments/gaps.ts'
-import type { Stretch } from './known-footage.ts'
-import { joined, lengthMs, within, without, type Span } from './spans.ts'
+import type { Stretch } from './stretches.ts'
+import { joined, lengthMs, seamMs, within, without, type Span } from './spans.ts'
 
 /** How a part of a day is recorded: nothing was to be expected, or all of it is in S3, or waits, or some or all is missing. */
 export type PartState = 'none' | 'stored' | 'waiting' | 'partly' | 'missing'
@@ -35,8 +35,6 @@ export interface DayFacts {
 
 export const partsOfDay = 96
 
-/** Names have whole seconds, so that two files that follow each other seem to be up to one apart. */
-const seamMs = 2000
 /** By so much may a noted gap begin later, or end earlier, than the files that it lies between. */
 const looseMs = 3000
 

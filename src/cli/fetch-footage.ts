@@ -3,15 +3,13 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { hasCode, ignoreMissing, type Folders } from '../segments/folders.ts'
 import { localTime } from '../daemon/local-time.ts'
 import { makeClip, type ClipPart } from './clip.ts'
-import type { Found } from './find-footage.ts'
-import type { Stretch } from './known-footage.ts'
-import { joined, without, type Span } from './spans.ts'
+import { holesIn, type Found } from './find-footage.ts'
+import type { Stretch } from './stretches.ts'
+import type { Span } from './spans.ts'
 import type { StoredFootage } from './stored-footage.ts'
 import { count, durationText } from '../daemon/units.ts'
 
 const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
-/** Names have whole seconds: what is less apart may follow each other. */
-const seamMs = 2000
 /** The last moment of a file may be no picture, but sound. */
 const leastSeconds = 0.25
 
@@ -23,12 +21,16 @@ interface Fetching {
   say: (text: string) => void
 }
 
-/** Puts the files into a folder, from this machine or S3; what is there with that size is left alone. */
+/**
+ * Puts the files into a folder, from this machine or S3, and returns how many it could not for
+ * something else of that name is there; what is there with that size is left alone.
+ */
 export async function download(
   found: Found[],
   { folder, ...fetching }: Fetching & { folder: string },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  let inTheWay = 0
   await mkdir(folder, { recursive: true })
   for (const { stretch } of found) {
     // By its key, for files that were moved may share a name.
@@ -38,10 +40,16 @@ export async function download(
       fetching.say(`${target} is there already`)
       continue
     }
-    if (there) throw new Error(`${target} is something else: move it away`)
+    if (there) {
+      inTheWay += 1
+      // An upload makes a file that was copied before it a little smaller or larger.
+      fetching.say(`! ${target} is something else, or that file before its upload: move it away`)
+      continue
+    }
     await fetchInto(stretch, target, fetching, signal)
     fetching.say(`saved ${target}`)
   }
+  return inTheWay
 }
 
 export interface ClipOptions extends Fetching {
@@ -62,6 +70,8 @@ export async function saveClip(
     throw new Error(`a clip is of one camera: give one of ${cameras.join(', ')} as --camera`)
   const path = resolve(target)
   if (await stat(path).catch(ignoreMissing)) throw new Error(`${path} exists already`)
+  const parent = await stat(dirname(path)).catch(ignoreMissing)
+  if (!parent?.isDirectory()) throw new Error(`there is no folder ${dirname(path)} for the clip`)
   const folder = await mkdtemp(join(dirname(path), '.clip-'))
   try {
     // What is only here may move meanwhile: it comes first.
@@ -84,7 +94,7 @@ export async function saveClip(
     await rename(result, path)
     const begins = early >= 0.05 ? `, begins ${early.toFixed(1)} s early, with a keyframe` : ''
     say(`saved ${path}: ${count(parts.length, 'file')}${begins}`)
-    for (const hole of holesIn(found, asked)) say(`! ${hole}`)
+    for (const hole of holesIn(found, asked)) say(`! ${holeText(hole)}`)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -94,17 +104,9 @@ function isStored({ stretch }: Found): boolean {
   return stretch.stored !== undefined
 }
 
-function holesIn(found: Found[], asked: Span): string[] {
-  const shown = joined(
-    found.map(({ stretch }) => stretch),
-    seamMs,
-  )
-  return without([asked], shown)
-    .filter(({ fromMs, toMs }) => toMs - fromMs > seamMs)
-    .map(({ fromMs, toMs }) => {
-      const [from, to] = [localTime(fromMs).time, localTime(toMs).time]
-      return `${durationText(toMs - fromMs)} are missing in it, from ${from} to ${to}`
-    })
+function holeText({ fromMs, toMs }: Span): string {
+  const [from, to] = [localTime(fromMs).time, localTime(toMs).time]
+  return `${durationText(toMs - fromMs)} are missing in it, from ${from} to ${to}`
 }
 
 /** Brings a file to `target`: from this machine if it is there, else from S3. */

@@ -26,9 +26,11 @@ export function foundText({ stretch, offsetSeconds, untilSeconds, url }: Shown):
 export function nothingText(
   { camera, asked }: { camera: string; asked: Span },
   gaps: Gap[],
+  nowMs: number,
 ): string {
   const at = momentOf(asked.fromMs)
   const when = asked.toMs > asked.fromMs ? `from ${at} to ${momentOf(asked.toMs)}` : `at ${at}`
+  if (asked.fromMs > nowMs) return `${camera}  nothing ${when}: that is still to come\n`
   const overlap = ({ fromMs, toMs }: Span): number =>
     Math.min(toMs, asked.toMs) - Math.max(fromMs, asked.fromMs)
   const [gap] = gaps.filter((it) => overlap(it) >= 0).sort((a, b) => overlap(b) - overlap(a))

@@ -3,17 +3,16 @@
 import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, describeFault, readEnvironment } from '../daemon/environment.ts'
 import { describeError } from '../daemon/logger.ts'
-import { foldersBelow } from '../segments/folders.ts'
-import { safeCameraName } from '../segments/segment-name.ts'
 import { readUploaderConfig } from '../uploader/config.ts'
 import { readArguments, refuse } from './arguments.ts'
+import { cameraFileName, nobodyKnown } from './camera-name.ts'
+import { failureText } from './failure-text.ts'
 import { download, saveClip } from './fetch-footage.ts'
-import { findFootage, type Found } from './find-footage.ts'
+import { findFootage, holesIn, type Found } from './find-footage.ts'
 import { foundText, nothingText, type Shown } from './find-text.ts'
-import { knownBase } from './installation-report.ts'
-import { KnownFootage } from './known-footage.ts'
+import { footageOf } from './known-footage.ts'
 import { readSpan } from './moment.ts'
-import type { Span } from './spans.ts'
+import { seamMs, type Span } from './spans.ts'
 import { StoredFootage } from './stored-footage.ts'
 
 const usage =
@@ -43,7 +42,7 @@ const wish = readWish()
 try {
   process.exitCode = await find(wish, aborting.signal)
 } catch (error) {
-  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : describeError(error)}\n`)
+  process.stderr.write(`✗ ${aborting.signal.aborted ? 'stopped' : failureText(error)}\n`)
   process.exitCode = 1
 }
 
@@ -51,13 +50,17 @@ async function find(
   { asked, camera, expires, folder, clip, exact, json }: Wish,
   signal: AbortSignal,
 ): Promise<number> {
-  const folders = foldersBelow(knownBase(environment))
-  const footage = new KnownFootage(folders, nowMs)
-  const stretches = await footage.stretches(asked)
-  const known = new Set([...(await footage.cameras()), ...stretches.map((it) => it.camera)])
-  const wanted = camera === undefined ? undefined : safeCameraName(camera, camera)
-  const cameras = [...known].filter((name) => wanted === undefined || name === wanted).sort()
-  if (cameras.length === 0) throw new Error(nobodyKnown(camera, [...known].sort()))
+  const footage = footageOf(environment, nowMs)
+  // A moment between two files that follow each other is in the first.
+  const around = { fromMs: asked.fromMs - seamMs, toMs: asked.toMs + seamMs }
+  const stretches = await footage.stretches(around)
+  const wanted = camera === undefined ? undefined : cameraFileName(camera, environment)
+  const isWanted = (name: string): boolean => wanted === undefined || name === wanted
+  const touched = stretches.map((it) => it.camera)
+  const recent = [...new Set([...(await footage.cameras()), ...touched])].sort()
+  const known = recent.some(isWanted) ? recent : await footage.cameras(true)
+  const cameras = known.filter(isWanted)
+  if (cameras.length === 0) throw new Error(nobodyKnown(camera, known))
   const found = findFootage(stretches, asked).filter(({ stretch }) =>
     cameras.includes(stretch.camera),
   )
@@ -69,18 +72,18 @@ async function find(
     for (const name of cameras) {
       const here = shown.filter(({ stretch }) => stretch.camera === name)
       const ofCamera = gaps.filter((gap) => gap.camera === name)
-      process.stdout.write(
-        here.length > 0
-          ? here.map(foundText).join('')
-          : nothingText({ camera: name, asked }, ofCamera),
-      )
+      const past = { ...asked, toMs: Math.max(asked.fromMs, Math.min(asked.toMs, nowMs)) }
+      const holes = here.length === 0 ? [asked] : holesIn(here, past)
+      process.stdout.write(here.map(foundText).join(''))
+      for (const hole of holes)
+        process.stdout.write(nothingText({ camera: name, asked: hole }, ofCamera, nowMs))
     }
   if (found.length === 0) return 1
   const say = (text: string): void => void process.stderr.write(`${text}\n`)
-  const fetching = { folders, stored, say }
-  if (folder !== undefined) await download(found, { ...fetching, folder }, signal)
+  const fetching = { folders: footage.folders, stored, say }
+  const inTheWay = folder === undefined ? 0 : await download(found, { ...fetching, folder }, signal)
   if (clip !== undefined) await saveClip(found, { ...fetching, asked, target: clip, exact }, signal)
-  return 0
+  return inTheWay > 0 ? 1 : 0
 }
 
 function storedFootage(found: Found[]): StoredFootage | undefined {
@@ -116,11 +119,6 @@ function asJson({ stretch, offsetSeconds, untilSeconds, url }: Shown): object {
     ...{ offsetSeconds, untilSeconds, path: path ?? null },
     ...{ bucket: stored?.bucket ?? null, key: stored?.key ?? null, url: url ?? null },
   }
-}
-
-function nobodyKnown(camera: string | undefined, known: string[]): string {
-  if (known.length === 0) return 'nothing was ever recorded here'
-  return `no camera called ${camera} was ever recorded here; these were: ${known.join(', ')}`
 }
 
 /** What is asked for; ends the program where that makes no sense. */

@@ -1,43 +1,48 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ignoreMissing, type Folders } from '../segments/folders.ts'
+import { foldersBelow, ignoreMissing, type Folders } from '../segments/folders.ts'
 import { Gaps, type Gap } from '../segments/gaps.ts'
-import { earlierNames } from '../segments/segment-name.ts'
+import { parseSegmentName } from '../segments/segment-name.ts'
 import { Ledger, type LedgerLine } from '../uploader/ledger.ts'
 import type { StatusHeader } from '../daemon/status-file.ts'
-import type { RecorderStatus } from './installation-report.ts'
+import type { Environment } from '../daemon/environment.ts'
+import { requireBase } from './base-folder.ts'
+import { knownBase, type RecorderStatus } from './installation-report.ts'
 import { silentAfterMs } from './judgement.ts'
 import { localFiles, type LocalFile } from './local-files.ts'
 import type { Span } from './spans.ts'
+import { stretchesOf, stretchOf, type Stretch } from './stretches.ts'
 
-/** A file of a camera's footage. */
-export interface Stretch extends Span {
-  camera: string
-  file: string
-  /** Where it lies on this machine, if it does. */
-  path?: string
-  /** Where it is in S3, if it is. */
-  stored?: LedgerLine
+const hourMs = 3600 * 1000
+const dayMs = 24 * hourMs
+
+/** What is known of an installation; throws an Error for the operator where its base is not there. */
+export function footageOf(environment: Environment, nowMs: number): KnownFootage {
+  const base = knownBase(environment)
+  requireBase(base)
+  const seconds = Number(environment.variables.SEGMENT_DURATION)
+  return new KnownFootage(foldersBelow(base), nowMs, seconds > 0 ? seconds * 1000 : hourMs)
 }
-
-const dayMs = 24 * 3600 * 1000
 
 /**
  * What is known of an installation's footage, from the files that the daemons keep: none need run.
  * Each file is read once, so that this is how it was at the first question.
  */
 export class KnownFootage {
-  readonly #folders: Folders
+  readonly folders: Folders
   readonly #nowMs: number
+  readonly #unknownMs: number
   readonly #ledger: Ledger
   readonly #days = new Map<string, Promise<LedgerLine[]>>()
   #local: Promise<LocalFile[]> | undefined
   #gaps: Promise<Gap[]> | undefined
 
-  constructor(folders: Folders, nowMs: number) {
-    this.#folders = folders
+  /** `unknownMs` is how long a file may last that says nothing of it. */
+  constructor(folders: Folders, nowMs: number, unknownMs = hourMs) {
+    this.folders = folders
     this.#nowMs = nowMs
+    this.#unknownMs = unknownMs
     this.#ledger = new Ledger(folders.ledger)
   }
 
@@ -49,26 +54,14 @@ export class KnownFootage {
       return earliestMs <= toMs && latestMs > fromMs
     })
     const lines = (await Promise.all(wanted.map(async (day) => this.#linesOn(day)))).flat()
-    const local = await this.#localFiles()
-    const byName = new Map<string, LocalFile[]>()
-    for (const one of local) for (const name of namesOf(one.file)) pushTo(byName, name, one)
-    const taken = new Set<string>()
-    const stored = newestOf(lines).map((line) => {
-      const here = byName
-        .get(line.file)
-        ?.find(({ bytes, path }) => bytes === line.bytes && !taken.has(path))
-      if (here) taken.add(here.path)
-      return stretchOf(line, here)
-    })
-    const waiting = local.filter(({ path }) => !taken.has(path))
-    return [...stored, ...waiting]
+    return stretchesOf(lines, await this.#localFiles(), this.#unknownMs)
       .filter((stretch) => stretch.toMs > fromMs && stretch.fromMs <= toMs)
       .sort((a, b) => a.fromMs - b.fromMs)
   }
 
   /** Every gap that was noted, those that are not over, which end now, and what does not play. */
   async gaps(): Promise<Gap[]> {
-    const { gaps: folder } = this.#folders
+    const { gaps: folder } = this.folders
     return (this.#gaps ??= Promise.all([
       new Gaps(folder).all(),
       this.#openGaps(),
@@ -77,7 +70,7 @@ export class KnownFootage {
   }
 
   async #unplayable(): Promise<Gap[]> {
-    const files = await localFiles([this.#folders.quarantine])
+    const files = await localFiles([this.folders.quarantine])
     const reason = 'does not play: see data/quarantine'
     return files.map(({ camera, fromMs, toMs }) => ({
       ...{ camera, reason, fromMs },
@@ -140,11 +133,13 @@ export class KnownFootage {
     return last
   }
 
-  /** The cameras of which something was recorded of late, by name. */
-  async cameras(): Promise<string[]> {
-    const days = (await this.#ledger.days()).slice(-7)
-    const lines = await Promise.all(days.map(async (day) => this.#linesOn(day)))
-    const all = [...lines.flat(), ...(await this.#localFiles()), ...(await this.gaps())]
+  /** The cameras of which something was recorded of late, or ever, by name. */
+  async cameras(ever = false): Promise<string[]> {
+    const days = (await this.#ledger.days()).slice(ever ? 0 : -7)
+    const lines = (await Promise.all(days.map(async (day) => this.#linesOn(day)))).flat()
+    // What is no segment is of no camera.
+    const stored = lines.filter(({ file }) => parseSegmentName(file))
+    const all = [...stored, ...(await this.#localFiles()), ...(await this.gaps())]
     return [...new Set(all.map(({ camera }) => camera))].sort()
   }
 
@@ -154,18 +149,20 @@ export class KnownFootage {
   }
 
   async #recorderStatus(): Promise<Partial<StatusHeader & RecorderStatus>> {
-    const path = join(this.#folders.status, 'recorder.json')
+    const path = join(this.folders.status, 'recorder.json')
     return parseStatus((await readFile(path, 'utf8').catch(ignoreMissing)) ?? '')
   }
 
   async #linesOn(day: string): Promise<LedgerLine[]> {
-    const known = this.#days.get(day) ?? this.#ledger.linesOn(day)
+    const read = async (): Promise<LedgerLine[]> =>
+      (await this.#ledger.linesOn(day)).filter(isWhole)
+    const known = this.#days.get(day) ?? read()
     this.#days.set(day, known)
     return known
   }
 
   async #localFiles(): Promise<LocalFile[]> {
-    const { open, recordings, uploaded } = this.#folders
+    const { open, recordings, uploaded } = this.folders
     return (this.#local ??= localFiles([open, recordings, uploaded]))
   }
 }
@@ -179,33 +176,10 @@ function reachOf(day: string): Span {
   return { fromMs: beginMs - dayMs, toMs: beginMs + 3 * dayMs }
 }
 
-/** The names under which the ledger may know a file: its own, and without what a move has added. */
-function namesOf(file: string): string[] {
-  return [file, ...earlierNames(file)]
-}
-
-function pushTo<T>(lists: Map<string, T[]>, key: string, item: T): void {
-  const list = lists.get(key)
-  if (list) list.push(item)
-  else lists.set(key, [item])
-}
-
-/** One content may have been stored twice: in another bucket, or under another name. */
-function newestOf(lines: LedgerLine[]): LedgerLine[] {
-  const newest = new Map<string, LedgerLine>()
-  for (const line of lines)
-    newest.set(`${line.camera} ${line.start} ${line.bytes} ${line.crc32}`, line)
-  return [...newest.values()]
-}
-
-function stretchOf(line: LedgerLine, here: LocalFile | undefined): Stretch {
-  const fromMs = Date.parse(line.start)
-  // Of what another program has stored the length is not known.
-  const toMs = line.durationSeconds > 0 ? fromMs + line.durationSeconds * 1000 : here?.toMs
-  return {
-    ...{ camera: line.camera, file: line.file, stored: line, fromMs, toMs: toMs ?? fromMs + 1 },
-    ...(here ? { path: here.path } : {}),
-  }
+/** That a line says what is asked of it here: somebody may have edited the ledger. */
+function isWhole({ camera, start, endpoint, bucket, key }: Partial<LedgerLine>): boolean {
+  const texts = [camera, start, endpoint, bucket, key]
+  return texts.every((text) => typeof text === 'string') && !Number.isNaN(Date.parse(String(start)))
 }
 
 function isRunning(pid: number | undefined): boolean {

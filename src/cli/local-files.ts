@@ -1,8 +1,13 @@
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ignoreMissing } from '../segments/folders.ts'
-import { closedName, parseSegmentName } from '../segments/segment-name.ts'
-import { startMs } from '../uploader/object-description.ts'
+import {
+  closedName,
+  localInstants,
+  parseSegmentName,
+  segmentStartMs,
+  type SegmentName,
+} from '../segments/segment-name.ts'
 import type { Span } from './spans.ts'
 
 /** A file on this machine, which may be in S3 as well. */
@@ -15,6 +20,7 @@ export interface LocalFile extends Span {
 
 /** Names have whole seconds. */
 const seamMs = 1000
+const leastMs = 5000
 
 /** The segments in some folders, from the times in their names to when they were last written; the newest first. */
 export async function localFiles(folders: string[]): Promise<LocalFile[]> {
@@ -26,7 +32,7 @@ export async function localFiles(folders: string[]): Promise<LocalFile[]> {
       const path = join(folder, entry)
       const info = name && (await lstat(path).catch(ignoreMissing))
       if (!name || !info?.isFile()) continue
-      const fromMs = startMs({ file, mtimeMs: info.mtimeMs }, 0)
+      const fromMs = beginningOf(name, info.mtimeMs)
       const toMs = Math.max(fromMs, info.mtimeMs)
       found.push({ camera: name.camera, file, path, bytes: info.size, fromMs, toMs })
     }
@@ -38,4 +44,10 @@ export async function localFiles(folders: string[]): Promise<LocalFile[]> {
     nextMs.set(one.camera, one.fromMs)
   }
   return found
+}
+
+/** In the repeated hour of a DST change, the last time that leaves the file some length. */
+function beginningOf(name: SegmentName, endMs: number): number {
+  const instants = localInstants(name.date, name.time)
+  return instants.findLast((at) => at <= endMs - leastMs) ?? segmentStartMs(name, 0)
 }

@@ -1,4 +1,5 @@
 import { localTime } from '../daemon/local-time.ts'
+import { localInstants } from '../segments/segment-name.ts'
 import type { Span } from './spans.ts'
 
 const pattern =
@@ -13,23 +14,35 @@ interface Written {
 
 /**
  * The time that two texts mean, or the moment that one does: `2025-01-25 15:30`, `15:30:45`, with an
- * offset or in local time; without a date it is of today, or of the beginning's day, or of the next
- * where it would be earlier. A text says what is wrong.
+ * offset or in local time. Without a date it is of today; an end is the first such time that is not
+ * before the beginning. A text says what is wrong.
  */
 export function readSpan(at: string, until: string | undefined, nowMs: number): Span | string {
   const begin = read(at)
-  const fromMs = begin && momentOf(begin, begin.date ?? localTime(nowMs).date)
-  if (!begin || fromMs === undefined) return notMoment('--at', at)
+  if (!begin) return notMoment('--at', at)
+  const date = begin.date ?? localTime(nowMs).date
+  const [fromMs] = instantsOf(begin, date)
+  if (fromMs === undefined) return skipped('--at', at)
   if (until === undefined) return { fromMs, toMs: fromMs }
   const end = read(until)
-  const beginDate = begin.date ?? localTime(fromMs).date
   if (!end) return notMoment('--until', until)
-  const zoned = end.offset === '' && end.date === undefined ? { ...end, offset: begin.offset } : end
-  let toMs = momentOf(zoned, end.date ?? beginDate)
-  if (toMs !== undefined && toMs < fromMs && end.date === undefined)
-    toMs = momentOf(zoned, dayAfter(beginDate))
-  if (toMs === undefined) return notMoment('--until', until)
-  return toMs < fromMs ? `--until ${until} is before --at ${at}` : { fromMs, toMs }
+  const dates = end.date === undefined ? [-1, 0, 1].map((days) => dayAfter(date, days)) : [end.date]
+  const written = end.date === undefined ? inheriting(end, begin, fromMs) : end
+  for (const day of dates) {
+    const instants = instantsOf(written, day)
+    const toMs = instants.find((ms) => ms >= fromMs)
+    if (toMs !== undefined) return { fromMs, toMs }
+    const isSkipped = instants.length === 0 && Date.parse(`${day}T${end.time}`) >= fromMs
+    if (isSkipped) return skipped('--until', until)
+  }
+  return `--until ${until} is before --at ${at}`
+}
+
+/** An end without an offset has that of the beginning, unless this is local time. */
+function inheriting(end: Written, begin: Written, fromMs: number): Written {
+  const { date, time } = localTime(fromMs)
+  const isLocal = begin.time === time && (begin.date ?? date) === date
+  return end.offset === '' && !isLocal ? { ...end, offset: begin.offset } : end
 }
 
 /** The day after `2025-01-25`, whatever clocks are set in it. */
@@ -57,12 +70,24 @@ function read(text: string): Written | undefined {
   if ((date === undefined && hours === undefined) || (date !== undefined && !isDay(date)))
     return undefined
   const time = `${(hours ?? '0').padStart(2, '0')}:${minutes}:${seconds}`
-  return { date, time, offset: offset.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2') }
+  const zone = offset.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2')
+  const isTime = !Number.isNaN(Date.parse(`2000-01-01T${time}${zone || 'Z'}`))
+  return isTime ? { date, time, offset: zone } : undefined
 }
 
-function momentOf({ time, offset }: Written, date: string): number | undefined {
+/** Once, but in local time twice in the hour that a DST change repeats, and never in the one it skips. */
+function instantsOf({ time, offset }: Written, date: string): number[] {
   const at = Date.parse(`${date}T${time}${offset}`)
-  return Number.isNaN(at) ? undefined : at
+  if (offset !== '') return [at]
+  const shown = localTime(at)
+  const local = localInstants(shown.date.replaceAll('-', ''), shown.time.replaceAll(':', ''))
+  // Where summer time begins at midnight, the day begins an hour later.
+  const isShown = shown.time === time || /^(00|24):00:00$/.test(time)
+  return isShown ? local : []
+}
+
+function skipped(option: string, text: string): string {
+  return `${option} "${text}" is no time here: clocks are set forward then`
 }
 
 function notMoment(option: string, text: string): string {

@@ -4,6 +4,9 @@ export interface Span {
   toMs: number
 }
 
+/** Names have whole seconds: files that seem to be no further apart follow each other. */
+export const seamMs = 2000
+
 /** The same time in as few spans as it takes, in their order; holes of at most `slackMs` are filled. */
 export function joined(spans: readonly Span[], slackMs = 0): Span[] {
   const result: Span[] = []

@@ -1,12 +1,26 @@
 import { dirname } from 'node:path'
 import type { LedgerLine } from '../uploader/ledger.ts'
 import { StoreError } from '../uploader/object-store.ts'
+import { failureText } from './failure-text.ts'
 import type { StoredFootage } from './stored-footage.ts'
 
-/** That a bucket doesn't hold what the ledger says, or doesn't tell. */
+/** That a bucket doesn't hold what the ledger says. */
 export interface Difference {
   line: LedgerLine
   text: string
+}
+
+/** Files of which a bucket doesn't tell. */
+export interface Unseen {
+  files: number
+  why: string
+}
+
+export interface Verified {
+  /** How many files were compared. */
+  files: number
+  differences: Difference[]
+  unseen: Unseen[]
 }
 
 /** What a bucket says of an object without giving it away. */
@@ -19,48 +33,68 @@ const headsAtOnce = 8
 
 /**
  * Compares lines of the ledger with what the buckets list, folder by folder; where listing is
- * denied each object is asked for.
+ * denied each object is asked for. A store that fails as a whole is not asked on.
  */
 export async function verifyStored(
   lines: LedgerLine[],
   stored: StoredFootage,
   signal: AbortSignal,
-): Promise<Difference[]> {
+): Promise<Verified> {
   // A file may have been uploaded twice to one key: only what came last can be there.
-  const newest = new Map(lines.map((line) => [`${folderOf(line)}/${line.key}`, line]))
-  const folders = new Map<string, LedgerLine[]>()
-  for (const line of newest.values()) {
-    const folder = folders.get(folderOf(line))
-    if (folder) folder.push(line)
-    else folders.set(folderOf(line), [line])
+  const newest = [...new Map(lines.map((line) => [`${storeOf(line)} ${line.key}`, line])).values()]
+  const verified: Verified = { files: 0, differences: [], unseen: [] }
+  for (const inStore of groups(newest, storeOf)) {
+    let failed: StoreError | undefined
+    for (const inFolder of groups(inStore, ({ key }) => dirname(key))) {
+      const end = failed ?? (await verifyFolder(inFolder, stored, signal))
+      if (end instanceof StoreError) {
+        noteUnseen(verified.unseen, inFolder, end)
+        // Of other folders a key may allow more.
+        if (end.storeWide && end.kind !== 'denied') failed = end
+      } else {
+        verified.files += inFolder.length
+        verified.differences.push(...end)
+      }
+    }
   }
-  const differences: Difference[] = []
-  for (const inFolder of folders.values())
-    differences.push(...(await verifyFolder(inFolder, stored, signal)))
-  return differences
+  return verified
 }
 
-function folderOf({ endpoint, bucket, key }: LedgerLine): string {
-  return `${endpoint} ${bucket} ${dirname(key)}`
+function storeOf({ endpoint, bucket }: LedgerLine): string {
+  return `${endpoint} ${bucket}`
+}
+
+function groups(lines: LedgerLine[], nameOf: (line: LedgerLine) => string): LedgerLine[][] {
+  const byName = new Map<string, LedgerLine[]>()
+  for (const line of lines) {
+    const group = byName.get(nameOf(line))
+    if (group) group.push(line)
+    else byName.set(nameOf(line), [line])
+  }
+  return [...byName.values()]
+}
+
+function noteUnseen(unseen: Unseen[], lines: LedgerLine[], error: StoreError): void {
+  const why = `${lines[0]?.bucket}: ${failureText(error)}`
+  const known = unseen.find((it) => it.why === why)
+  if (known) known.files += lines.length
+  else unseen.push({ files: lines.length, why })
 }
 
 async function verifyFolder(
   lines: LedgerLine[],
   stored: StoredFootage,
   signal: AbortSignal,
-): Promise<Difference[]> {
-  const [first] = lines
-  if (!first) return []
+): Promise<Difference[] | StoreError> {
   try {
-    const there = await lookInto(first, lines, stored, signal)
+    const there = await lookInto(lines, stored, signal)
     return lines.flatMap((line) => {
       const text = difference(line, there.get(line.key))
       return text === undefined ? [] : [{ line, text }]
     })
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    const others = lines.length > 1 ? ` (and ${lines.length - 1} more in its folder)` : ''
-    return [{ line: first, text: `cannot be looked at${others}: ${error.message} ${error.hint}` }]
+    return error
   }
 }
 
@@ -71,11 +105,13 @@ function difference(line: LedgerLine, listed: Listed | undefined): string | unde
 }
 
 async function lookInto(
-  first: LedgerLine,
   lines: LedgerLine[],
   stored: StoredFootage,
   signal: AbortSignal,
 ): Promise<Map<string, Listed>> {
+  const found = new Map<string, Listed>()
+  const [first] = lines
+  if (!first) return found
   const store = stored.storeOf(first)
   try {
     const folder = dirname(first.key)
@@ -85,7 +121,6 @@ async function lookInto(
     const isDenied = error instanceof StoreError && /^(denied|wrong-credentials)$/.test(error.kind)
     if (!isDenied) throw error
   }
-  const found = new Map<string, Listed>()
   for (let at = 0; at < lines.length; at += headsAtOnce)
     await Promise.all(
       lines.slice(at, at + headsAtOnce).map(async ({ key }) => {

@@ -15,7 +15,7 @@ export interface Environment {
   file: string
   /** Whether that file exists. */
   found: boolean
-  /** Why it could not be read, or isn't there although ENV_FILE names it. */
+  /** Why it could not be read, or isn't there although ENV_FILE names another than the default. */
   fault?: ConfigFault
   /** Locks and PIDs of this installation; depends on nothing that the file says. */
   runFolder: string
@@ -49,7 +49,9 @@ export function readEnvironment(
   const named = processVariables.ENV_FILE
   const file = realPath(resolve(named || join(projectRoot, '.env')))
   const found = existsSync(file)
-  const { text, fault } = readText(file, found, named !== undefined && named !== '')
+  // The scripts name the default, too; without it real variables may say everything.
+  const mayBeMissing = !named || file === realPath(join(projectRoot, '.env'))
+  const { text, fault } = readText(file, found, mayBeMissing)
   const key = createHash('sha256').update(file).digest('hex').slice(0, 12)
   const merged = { ...parse(text), ...processVariables }
   return {
@@ -69,13 +71,13 @@ export function readEnvironment(
 function readText(
   file: string,
   found: boolean,
-  isNamed: boolean,
+  mayBeMissing: boolean,
 ): { text: string; fault?: ConfigFault } {
   const expected = 'a file that can be read: make one with cp .env.example .env'
   if (!found)
-    return isNamed
-      ? { text: '', fault: { variable: 'ENV_FILE', found: `no ${file}`, expected } }
-      : { text: '' }
+    return mayBeMissing
+      ? { text: '' }
+      : { text: '', fault: { variable: 'ENV_FILE', found: `no ${file}`, expected } }
   try {
     return { text: readFileSync(file, 'utf8') }
   } catch (error) {

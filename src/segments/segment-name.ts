@@ -63,15 +63,24 @@ export function safeCameraName(name: string, fallback: string): string {
 export function segmentStartMs({ date, time }: SegmentName, hintMs: number): number {
   const first = firstInstant(date, time)
   if (first === undefined) throw new Error(`no such local time: ${date}_${time}`)
-  const candidates = zoneShiftsMs.map((shift) => first + shift).filter((at) => isAt(at, date, time))
-  return candidates.reduce(
+  return localInstants(date, time).reduce(
     (best, at) => (Math.abs(at - hintMs) < Math.abs(best - hintMs) ? at : best),
     first,
   )
 }
 
+/**
+ * When local clocks show a time (`20250125`, `153045`), in epoch ms: never in the hour that a DST
+ * change skips, twice in the one that it repeats.
+ */
+export function localInstants(date: string, time: string): number[] {
+  const first = firstInstant(date, time)
+  if (first === undefined) return []
+  return zoneShiftsMs.map((shift) => first + shift).filter((at) => isAt(at, date, time))
+}
+
 /** Zones shift by an hour, Lord Howe Island by half of one, Troll by two. */
-const zoneShiftsMs = [-120, -60, -30, 30, 60, 120].map((minutes) => minutes * 60_000)
+const zoneShiftsMs = [-120, -60, -30, 0, 30, 60, 120].map((minutes) => minutes * 60_000)
 
 function firstInstant(date: string, time: string): number | undefined {
   const number = (text: string, from: number, to: number): number => Number(text.slice(from, to))

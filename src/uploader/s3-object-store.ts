@@ -123,16 +123,9 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async readCrc32(key: string, signal: AbortSignal): Promise<string> {
-    try {
-      const command = new GetObjectCommand(this.#at(key))
-      const { Body } = await this.#client.send(command, { abortSignal: signal })
-      let sum = 0
-      for await (const piece of Body as Readable) sum = crc32(piece as Buffer, sum)
-      return crcText(sum)
-    } catch (error) {
-      signal.throwIfAborted()
-      throw toStoreError(error, 'read')
-    }
+    let sum = 0
+    for await (const piece of this.#read(key, signal)) sum = crc32(piece, sum)
+    return crcText(sum)
   }
 
   /** Writes a small object, over what is there, reads it back, and says how it is kept. */
@@ -192,15 +185,21 @@ export class S3ObjectStore implements ObjectStore {
     return getSignedUrl(this.#client, command, { expiresIn: seconds })
   }
 
-  /** Writes an object into a file that isn't there yet. */
+  /** Writes an object into a file that isn't there yet; what the file's disk says is thrown as it is. */
   async save(key: string, path: string, signal: AbortSignal): Promise<void> {
+    const body = this.#read(key, signal)
+    await pipeline(body, createWriteStream(path, { flags: 'wx' }), { signal })
+  }
+
+  async *#read(key: string, signal: AbortSignal): AsyncGenerator<Buffer> {
     try {
       const command = new GetObjectCommand(this.#at(key))
       const { Body } = await this.#client.send(command, { abortSignal: signal })
-      await pipeline(Body as Readable, createWriteStream(path, { flags: 'wx' }), { signal })
+      // A fault of whoever reads on does not come here.
+      for await (const piece of Body as Readable) yield piece as Buffer
     } catch (error) {
       signal.throwIfAborted()
-      throw statusOf(error) === undefined ? error : toStoreError(error, 'read')
+      throw toStoreError(error, 'read')
     }
   }
 

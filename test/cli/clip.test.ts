@@ -78,6 +78,25 @@ test('an exact clip begins at the very frame, and encodes no more than up to the
   assert.ok(Math.abs((await lengthOf(target, 'a')) - 6.8) < 0.15)
 })
 
+test('the sound of a clip ends with its picture, though files hold a second of each in turn', async (t) => {
+  const folder = await temporaryFolder(t)
+  const path = join(folder, 'long.mp4')
+  const source = ['-f', 'lavfi', '-i', `testsrc2=size=160x90:rate=${fps}:duration=8`]
+  const sound = ['-f', 'lavfi', '-i', 'sine=duration=8', '-c:a', 'aac']
+  const video = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '20']
+  const inTurn = ['-movflags', '+empty_moov+default_base_moof', '-frag_duration', '1000000']
+  await run('ffmpeg', ['-v', 'error', ...source, ...sound, ...video, ...inTurn, path])
+  for (const exact of [false, true]) {
+    const work = join(folder, String(exact))
+    await mkdir(work)
+    const target = join(work, 'clip.mp4')
+    const parts = [{ path, fromSeconds: 2.5, untilSeconds: 6.3 }]
+    const early = await makeClip({ tools, folder: work }, { parts, target, exact }, never)
+    for (const stream of ['v', 'a'] as const)
+      assert.ok(Math.abs((await lengthOf(target, stream)) - 3.8 - early) < 0.15, stream)
+  }
+})
+
 test('what cannot be joined is said, with the files that differ', async (t) => {
   const folder = await temporaryFolder(t)
   const { files } = await threeSegments(folder)

@@ -3,11 +3,20 @@ import { copyFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { KnownFootage } from '../../src/cli/known-footage.ts'
+import { localFiles } from '../../src/cli/local-files.ts'
 import { isoLocal } from '../../src/daemon/local-time.ts'
 import { Gaps } from '../../src/segments/gaps.ts'
+import { inZone } from '../support/time-zone.ts'
 import { fragmented, openWorkbench } from '../uploader/workbench.ts'
 
 const beganMs = new Date(2025, 0, 25, 15, 30, 45).getTime()
+const anywhere = {
+  bytes: 1,
+  crc32: '',
+  endpoint: 'https://s3.example',
+  bucket: 'footage',
+  key: 'a/b',
+}
 const aDay = { fromMs: beganMs - 1000, toMs: beganMs + 3_600_000 }
 
 test('footage is known from S3, with what still lies here, and what waits', async (t) => {
@@ -47,12 +56,28 @@ test('footage is known from S3, with what still lies here, and what waits', asyn
   assert.equal((await known.firstOf(['Front'], beganMs)).get('Front'), beganMs)
 })
 
+test('what waits from the hour that is repeated is of the time that its length tells', async (t) => {
+  inZone(t, 'Europe/Berlin')
+  const { folders } = await openWorkbench(t)
+  const [first, second] = ['2025-10-26T02:10:00+02:00', '2025-10-26T02:10:00+01:00'].map(Date.parse)
+  assert.ok(first !== undefined && second !== undefined)
+  const path = join(folders.recordings, 'Front_20251026_021000.mp4')
+  await writeFile(path, 'some')
+  for (const [fromMs, endMs] of [
+    [first, first + 45 * 60_000],
+    [first, second],
+    [second, second + 45 * 60_000],
+  ] as const) {
+    await utimes(path, endMs / 1000, endMs / 1000)
+    const [found] = await localFiles([folders.recordings])
+    assert.deepEqual([found?.fromMs, found?.toMs], [fromMs, endMs])
+  }
+})
+
 test('footage of another time zone, and the end of what is recorded no more', async (t) => {
   const { folders } = await openWorkbench(t)
   const day = async (name: string, ...lines: object[]): Promise<void> => {
-    const text = lines
-      .map((line) => `${JSON.stringify({ bytes: 1, crc32: '', ...line })}\n`)
-      .join('')
+    const text = lines.map((line) => `${JSON.stringify({ ...anywhere, ...line })}\n`).join('')
     await writeFile(join(folders.ledger, `${name}.ndjson`), text)
   }
   const at = (date: number, hours: number): number => new Date(2025, 0, date, hours).getTime()
@@ -73,6 +98,40 @@ test('footage of another time zone, and the end of what is recorded no more', as
   assert.ok((last.get('Side') ?? 0) > at(25, 0))
   const before = await known.lastOf(['Front'], { fromMs: at(31, 0), toMs: at(32, 0) })
   assert.equal(before.get('Front'), undefined)
+})
+
+test('what the ledger has of no length lasts until the next, and what it spoils is left out', async (t) => {
+  const { folders } = await openWorkbench(t)
+  const line = (minute: number, more: object): string => {
+    const start = isoLocal(beganMs + minute * 60_000)
+    const file = `Front_20250125_15${30 + minute}45.mp4`
+    return JSON.stringify({
+      ...anywhere,
+      file,
+      camera: 'Front',
+      start,
+      durationSeconds: 0,
+      ...more,
+    })
+  }
+  const lines = [
+    ...[line(0, {}), line(10, {}), line(20, { start: undefined }), line(20, { camera: 7 })],
+    ...[line(25, { key: undefined }), line(26, { file: 'holiday.mp4', camera: 'unknown' }), ''],
+  ]
+  await writeFile(join(folders.ledger, '2025-01-25.ndjson'), lines.join('\n'))
+  const known = new KnownFootage(folders, beganMs + 86_400_000, 900_000)
+  const found = await known.stretches(aDay)
+  assert.deepEqual(
+    found.map(({ camera, fromMs, toMs }) => [
+      ...[camera, (fromMs - beganMs) / 60_000, (toMs - fromMs) / 60_000],
+    ]),
+    [
+      ['Front', 0, 10],
+      ['Front', 10, 15],
+      ['unknown', 26, 15],
+    ],
+  )
+  assert.deepEqual(await known.cameras(), ['Front'])
 })
 
 test('gaps are those that were noted, and those that are not over', async (t) => {

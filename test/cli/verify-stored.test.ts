@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import test from 'node:test'
+import { verifiedText } from '../../src/cli/coverage-text.ts'
 import { StoredFootage } from '../../src/cli/stored-footage.ts'
 import { verifyStored } from '../../src/cli/verify-stored.ts'
 import { never, openWorkbench, padded, settingsFor } from '../uploader/workbench.ts'
@@ -18,9 +19,10 @@ async function fiveStored(t: Parameters<typeof openWorkbench>[0], pageKeys: numb
   }
   const lines = await bench.ledger.linesOn('2025-01-25')
   const stored = new StoredFootage(settingsFor(bench.server))
+  const verify = async () => verifyStored(lines, stored, never)
   const differences = async () =>
-    (await verifyStored(lines, stored, never)).map(({ line, text }) => [line.key, text])
-  return { ...bench, lines, stored, differences }
+    (await verify()).differences.map(({ line, text }) => [line.key, text])
+  return { ...bench, lines, stored, verify, differences }
 }
 
 for (const pageKeys of [2, 1000])
@@ -41,15 +43,30 @@ for (const pageKeys of [2, 1000])
   })
 
 test('where listing is denied each object is asked for; where all is, that is said', async (t) => {
-  const { server, differences } = await fiveStored(t, 1000)
+  const { server, verify, differences } = await fiveStored(t, 1000)
   const denied = { code: 'AccessDenied', status: 403 }
   server.options.refuse = ({ key }) => (key === '' ? denied : undefined)
   server.objects.delete(`${folder}/${names[4]}`)
   assert.deepEqual(await differences(), [[`${folder}/${names[4]}`, 'is missing']])
   server.options.refuse = () => denied
-  const [[key, text] = [], ...others] = await differences()
-  assert.deepEqual([key, others], [`${folder}/${names[0]}`, []])
-  assert.match(String(text), /cannot be looked at \(and 4 more in its folder\): AccessDenied/)
+  const { files, unseen } = await verify()
+  assert.deepEqual([files, unseen.map((it) => it.files)], [0, [5]])
+  assert.match(unseen[0]?.why ?? '', /^footage: AccessDenied.*allow s3:GetObject/)
+})
+
+test('a store that cannot be asked is asked once, and what it was not asked for is no difference', async (t) => {
+  const { server, lines, stored } = await fiveStored(t, 1000)
+  const elsewhere = lines.map((line) => ({ ...line, key: line.key.replace('/25/', '/26/') }))
+  server.options.refuse = () => ({ code: 'InvalidAccessKeyId', status: 403 })
+  const before = server.requests.length
+  const verified = await verifyStored([...lines, ...elsewhere], stored, never)
+  const folders = server.requests.slice(before).map(({ query }) => query.get('prefix'))
+  assert.equal(folders.filter((prefix) => prefix !== null).length, 1)
+  assert.deepEqual(verified.differences, [])
+  assert.match(
+    verifiedText(verified),
+    /^\n✗ 10 files could not be looked at: footage: InvalidAccessKeyId.*AWS_ACCESS_KEY_ID\.\)\n$/,
+  )
 })
 
 test('what is saved is what was uploaded, or nothing is', async (t) => {

@@ -14,6 +14,13 @@ test('ENV_FILE names the file, real variables win over it, and an empty one is n
   assert.deepEqual(variables, { A: 'real', B: '2 # two', D: '4', ENV_FILE: file })
 })
 
+test('the file that ENV_FILE names must be there, but for the default: real variables may say all', async (t) => {
+  const file = join(await temporaryFolder(t), 'my.env')
+  assert.equal(readEnvironment({ ENV_FILE: file }).fault?.found, `no ${file}`)
+  const standard = join(projectRoot, '.env')
+  assert.equal(readEnvironment({ ENV_FILE: standard, A: 'real' }).fault, undefined)
+})
+
 test('an installation is named by its real file, whichever link leads to it', async (t) => {
   const folder = await temporaryFolder(t)
   writeFileSync(join(folder, '.env'), '')

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { symlink } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
 import { canary, canaryKeys, inUrl } from '../support/canaries.ts'
 import { cachedClip } from '../support/clips.ts'
-import { startInstallation } from './installation.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { runScript, startInstallation } from './installation.ts'
 
 test('check.sh looks at the machine, each camera and the bucket, and says what to mend', async (t) => {
   const { installation, camera } = await startInstallation(t, { S3_SERVER_SIDE_ENCRYPTION: 'none' })
@@ -16,7 +20,7 @@ test('check.sh looks at the machine, each camera and the bucket, and says what t
   for (const line of [
     /^✓ Node\.js +\d+\.\d+/m,
     /^✓ FFmpeg +\d/m,
-    /^✓ lsof /m,
+    /^✓ tools +lsof, flock, setpriv, npm are there$/m,
     /^✓ settings +\//m,
     /^✓ folders /m,
     /^✓ disk .* free at .*: room for \d+ \w+/m,
@@ -50,7 +54,7 @@ test('check.sh looks at the machine, each camera and the bucket, and says what t
     /^✗ Camera_2 +the camera has no stream \/Preview_99_main: .*Reolink: \/Preview_01_main/m,
     /^✗ Camera_3 +127\.0\.0\.1:\d+ refuses the connection/m,
     /^✗ Camera_4 +no such host as no-such-host\.invalid/m,
-    /^! Camera_5 .* (a keyframe every 5\.0|no second keyframe within \d) s, .*no audio: set its I-frame interval/m,
+    /^! Camera_5 .* a keyframe every 5\.0 s, .*no audio: set its I-frame interval/m,
     /^✗ Camera_6 +127\.0\.0\.1:\d+ answers, but sends nothing that can be recorded/m,
     /^✗ S3 .*AWS_SECRET_ACCESS_KEY/m,
     /^6 faults \(✗\), 1 warning \(!\)$/m,
@@ -68,6 +72,46 @@ test('check.sh looks at the machine, each camera and the bucket, and says what t
   const [settings, store] = findings.filter(({ is }) => is === 'fault')
   assert.match(settings?.text ?? '', /^CAMERA_1_URL: found \*\*\*; expected a URL/)
   assert.match(store?.text ?? '', /S3_BUCKET_NAME/)
+
+  await installation.configure({ LOG_LEVEL: 'LOUD' })
+  const loud = await installation.run('check.sh')
+  assert.equal(loud.code, 1)
+  assert.match(loud.output, /^✗ settings +LOG_LEVEL: found "LOUD"/m)
+  assert.match(loud.output, /^! cameras +not looked at: mend the settings first\n! S3 +not looked/m)
+})
+
+test('check.sh names all that start.sh would refuse, whatever is missing', async (t) => {
+  const bin = await temporaryFolder(t)
+  const tools = [
+    'bash',
+    'sh',
+    'dirname',
+    'realpath',
+    'sha256sum',
+    'sort',
+    'head',
+    'ffmpeg',
+    'ffprobe',
+  ]
+  for (const tool of tools)
+    await symlink(execFileSync('which', [tool], { encoding: 'utf8' }).trim(), join(bin, tool))
+  const base = await temporaryFolder(t)
+  const variables = { PATH: bin, ENV_FILE: join(base, 'none.env'), BASE_DIR: base }
+  const noNode = await runScript('check.sh', [], variables)
+  assert.equal(noNode.code, 1)
+  assert.match(noNode.output, /^✗ Node\.js {2}there is none, and 20\.19 or later is needed: run/)
+  const json = await runScript('check.sh', ['--json'], variables)
+  assert.deepEqual([json.code, (JSON.parse(json.output) as { faults: number }).faults], [1, 1])
+
+  await symlink(process.execPath, join(bin, 'node'))
+  const bare = await runScript('check.sh', [], variables)
+  assert.equal(bare.code, 1, bare.output)
+  assert.match(
+    bare.output,
+    /^✗ tools +missing: lsof, flock, setpriv, npm: sudo apt-get install -y lsof util-linux npm$/m,
+  )
+  assert.match(bare.output, /^✗ settings +ENV_FILE: found no .*none\.env/m)
+  assert.match(bare.output, /^\d faults \(✗\)/m)
 })
 
 /** It takes a connection, and never says a word. */
