@@ -3,7 +3,15 @@ import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport, RecorderStatus } from './installation-report.ts'
 import type { Judgement, Verdict } from './judgement.ts'
-import { bytesText, count, durationText, momentText, sinceText, wrap } from '../daemon/units.ts'
+import {
+  bytesText,
+  count,
+  cut,
+  durationText,
+  momentText,
+  sinceText,
+  wrap,
+} from '../daemon/units.ts'
 
 /** How a word is painted on a terminal. */
 export type Paint = (text: string, as: 'good' | 'bad' | 'poor' | 'faint') => string
@@ -94,10 +102,6 @@ function cameraTable(
     return [row, ...belowCamera(camera, nowMs)]
   })
   return [paint(head, 'faint'), ...rows]
-}
-
-function cut(name: string, most: number): string {
-  return name.length > most ? `${name.slice(0, most - 1)}…` : name
 }
 
 /** When the file that is written was begun, and how large it is: `15:30:00 12.3 MB`. */

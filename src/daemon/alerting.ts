@@ -117,7 +117,7 @@ export class Alerting {
     // One that dies soon after each start must not seem to be well.
     await clock.sleep(Math.min(steadyAfterMs, this.#deps.afterMs), signal)
     while (!signal.aborted) {
-      const problem = (await this.#isWell()) ? await beat(url, signal) : undefined
+      const problem = (await this.#isWell()) ? await beat(url, clock, signal) : undefined
       if (problem === undefined) this.#problems.over('heartbeat')
       else if (!signal.aborted) {
         const reason = `${problem}: look at HEARTBEAT_URL`

@@ -35,6 +35,11 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
+/** A text of at most so many characters. */
+export function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text
+}
+
 /** Breaks a text into lines of at most `width`, the later ones indented. */
 export function wrap(text: string, width: number, indent: number): string[] {
   const lines: string[] = []
