@@ -2,7 +2,7 @@ import { parseSegmentName } from '../segments/segment-name.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport, RecorderStatus } from './installation-report.ts'
-import type { Judgement, Verdict } from './judgement.ts'
+import { cameraState, type Judgement, type Verdict } from './judgement.ts'
 import {
   bytesText,
   count,
@@ -22,8 +22,6 @@ export const plain: Paint = (text) => text
 const width = 80
 const hourMs = 3_600_000
 const barWidth = 20
-/** The daemons say how they are every 2 s, FFmpeg twice a second. */
-const stalledAfterMs = 8000
 const leastRate = 50_000
 const longestName = 14
 
@@ -91,8 +89,9 @@ function cameraTable(
   const head = cells(['Cameras', 'state'.padEnd(10), 'for', 'Mbit/s', 'fps', 'segment', 'restarts'])
   const rows = cameras.flatMap((camera) => {
     const { name, since, bitsPerSecond, fps, restartsToday } = camera
-    const state = shownState(camera, nowMs)
-    const paintedState = paint(state.padEnd(10), state === 'recording' ? 'good' : 'bad')
+    const state = cameraState(camera, nowMs)
+    const shown = (state === 'starting' ? 'connecting' : state).padEnd(10)
+    const paintedState = paint(shown, state === 'recording' ? 'good' : 'bad')
     const row = cells([
       ...([cut(name, column), paintedState, durationText(nowMs - Date.parse(since))] as const),
       bitsPerSecond === undefined ? '–' : (bitsPerSecond / 1e6).toFixed(1),
@@ -109,12 +108,6 @@ function segmentText({ file, bytes = 0 }: CameraStatus): string {
   const { time } = (file !== undefined && parseSegmentName(file)) || { time: undefined }
   if (time === undefined) return '–'
   return `${time.replace(/(..)(..)(..)/, '$1:$2:$3')} ${bytesText(bytes).padStart(8)}`
-}
-
-function shownState({ state, footageUntil }: CameraStatus, nowMs: number): string {
-  if (state === 'starting') return 'connecting'
-  const isStalled = footageUntil !== undefined && nowMs - Date.parse(footageUntil) > stalledAfterMs
-  return state === 'recording' && isStalled ? 'stalled' : state
 }
 
 function belowCamera(camera: CameraStatus, nowMs: number): string[] {

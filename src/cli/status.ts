@@ -5,7 +5,7 @@ import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, readEnvironment } from '../daemon/environment.ts'
 import { readArguments } from './arguments.ts'
 import { readReport, type InstallationReport } from './installation-report.ts'
-import { exitCodes, isAlive, judge, type Judgement } from './judgement.ts'
+import { cameraState, exitCodes, isAlive, judge, type Judgement } from './judgement.ts'
 import { plain, statusText, type Paint } from './status-text.ts'
 
 interface Judged {
@@ -87,9 +87,15 @@ async function lookAt(file: string): Promise<InstallationReport> {
 
 /** One installation is the object itself; a demo beside it is its property `demo`. */
 function asJson(installations: Judged[]): object {
-  const [first, second] = installations.map(({ report, judgement }) => ({
-    ...judgement,
-    ...report,
-  }))
+  const nowMs = systemClock.now()
+  const [first, second] = installations.map(({ report, judgement }) => {
+    const { recorder } = report
+    const cameras = recorder.status?.cameras?.map((camera) => ({
+      ...camera,
+      state: cameraState(camera, nowMs),
+    }))
+    const status = recorder.status && { ...recorder.status, ...(cameras && { cameras }) }
+    return { ...judgement, ...report, recorder: { ...recorder, status } }
+  })
   return { ...first, ...(second && { demo: second }) }
 }

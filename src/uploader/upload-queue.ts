@@ -38,7 +38,13 @@ export interface InFlight {
   since: string
 }
 
-interface Waiting extends Segment {
+/** A file that is not in S3 yet. */
+export interface Unfinished extends Segment {
+  /** When it was offered, on the monotonic clock. */
+  offeredMs: number
+}
+
+interface Waiting extends Unfinished {
   failures: number
   retryAtMs: number
   /** How many files had been shipped when the whole store seemed to fail on this one. */
@@ -77,7 +83,8 @@ export class UploadQueue {
 
   offer(segment: Segment): void {
     if (this.has(segment.path)) return
-    this.#add({ ...segment, failures: 0, retryAtMs: 0 })
+    const offeredMs = this.#deps.clock.monotonicMs()
+    this.#add({ ...segment, offeredMs, failures: 0, retryAtMs: 0 })
     this.#changed.ring()
   }
 
@@ -100,7 +107,7 @@ export class UploadQueue {
   }
 
   /** What waits, and what is on its way. */
-  get unfinished(): Segment[] {
+  get unfinished(): Unfinished[] {
     const taken = [...this.#inFlight.values()].map(({ segment }) => segment)
     return [...taken, ...this.#waiting.values()]
   }

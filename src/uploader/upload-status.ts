@@ -15,8 +15,8 @@ export interface UploaderStatus extends DiskState, Record<string, unknown> {
   waitingBytes: number
   /** When the footage of the oldest begins. */
   oldestWaiting?: string
-  /** ALERT_UPLOAD_LAG_MINUTES. */
-  uploadLagMs?: number
+  /** For how long the oldest has waited since it ended, as far as it is known. */
+  waitedMs?: number
   inFlight: InFlight[]
   /** Files whose upload failed for a reason of their own, and is tried again. */
   failed: { file: string; problem: string }[]

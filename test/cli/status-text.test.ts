@@ -138,7 +138,7 @@ test('a disk that fills up is told with the time that is left', () => {
 test('an installation that never ran has nothing more to tell', () => {
   const unseen = { status: undefined, seenAtMs: undefined, base: undefined }
   const stopped = { pid: undefined, keepAlivePid: undefined, ...unseen }
-  const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9, segmentSeconds: 600 }
+  const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9 }
   assert.equal(
     textOf({ ...report, recorder: stopped, uploader: stopped }),
     `DOWN: nothing is running: ./scripts/start.sh
