@@ -19,7 +19,8 @@ export type Paint = (text: string, as: 'good' | 'bad' | 'poor' | 'faint') => str
 /** For pipes and files. */
 export const plain: Paint = (text) => text
 
-const width = 80
+/** No line is wider. */
+export const width = 80
 const hourMs = 3_600_000
 const barWidth = 20
 const leastRate = 50_000
@@ -126,7 +127,8 @@ function uploaderSection(report: DaemonReport<UploaderStatus>, nowMs: number): s
   if (store) rows.push(['S3', storeText(store, nowMs)])
   rows.push(['waiting', waitingText(status, nowMs)])
   for (const it of inFlight) rows.push(['in flight', flightText(it)])
-  for (const { file, problem } of failed) rows.push(['failed', `${file}: ${problem}`])
+  for (const { file, problem, nextTryAt } of failed)
+    rows.push(['failed', `${file}: ${problem}${nextText(nextTryAt, nowMs)}`])
   if (uploadedToday) {
     const { count: files, bytes } = uploadedToday
     const isMoving = bytesPerSecond !== undefined && bytesPerSecond >= leastRate
@@ -147,9 +149,13 @@ function flightText({ file, bytes, sentBytes }: UploaderStatus['inFlight'][numbe
 function storeText(store: UploaderStatus['store'], nowMs: number): string {
   const { state, since, problem, nextTryAt } = store
   if (state === 'unknown') return 'has not answered yet'
-  const next = nextTryAt === undefined ? '' : `; next try ${momentText(nextTryAt, nowMs)}`
   const why = problem === undefined ? '' : `: ${problem}`
-  return `${state} since ${sinceText(since, nowMs)}${why}${next}`
+  return `${state} since ${sinceText(since, nowMs)}${why}${nextText(nextTryAt, nowMs)}`
+}
+
+function nextText(nextTryAt: string | undefined, nowMs: number): string {
+  const isToCome = nextTryAt !== undefined && Date.parse(nextTryAt) >= nowMs
+  return isToCome ? `; next try ${momentText(nextTryAt, nowMs)}` : ''
 }
 
 function waitingText(status: Partial<UploaderStatus>, nowMs: number): string {

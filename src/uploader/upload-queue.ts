@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { basename } from 'node:path'
-import type { Clock } from '../daemon/clock.ts'
+import { isoAt, type Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import { hasCode } from '../segments/folders.ts'
 import { StoreError } from './object-store.ts'
@@ -50,6 +50,15 @@ interface Waiting extends Unfinished {
   /** How many files had been shipped when the whole store seemed to fail on this one. */
   blamedStoreAfter?: number
   problem?: string
+  /** ISO 8601. */
+  nextTryAt?: string
+}
+
+/** A file whose upload failed for a reason of its own. */
+export interface Failed {
+  file: string
+  problem: string
+  nextTryAt?: string
 }
 
 /** Of the 8 s that a daemon has to end, the rest is for aborting what didn't finish. */
@@ -116,9 +125,11 @@ export class UploadQueue {
     return [...this.#inFlight.values()].map(({ progress }) => progress)
   }
 
-  get failed(): { file: string; problem: string }[] {
-    return [...this.#waiting.values()].flatMap(({ path, problem }) =>
-      problem === undefined ? [] : [{ file: basename(path), problem }],
+  get failed(): Failed[] {
+    return [...this.#waiting.values()].flatMap(({ path, problem, nextTryAt }) =>
+      problem === undefined
+        ? []
+        : [{ file: basename(path), problem, ...(nextTryAt ? { nextTryAt } : {}) }],
     )
   }
 
@@ -206,6 +217,7 @@ export class UploadQueue {
     segment.failures += 1
     const { clock } = this.#deps
     segment.retryAtMs = clock.monotonicMs() + backoffMs(segment.failures, fileBackoffCapMs)
+    segment.nextTryAt = isoAt(clock, segment.retryAtMs)
     const file = basename(segment.path)
     const hint = error instanceof StoreError ? { hint: error.hint } : {}
     const sharing = this.failed.filter(({ problem }) => problem === reason).length
