@@ -4,27 +4,38 @@ import type { CameraStatus } from '../../src/recorder/camera-recorder.ts'
 import { cameraTroubles, isGoneCamera } from '../../src/recorder/camera-troubles.ts'
 
 const nowMs = Date.UTC(2025, 0, 25, 12)
-const camera = { name: 'Front', since: '', url: '', restarts: 0 }
+function ago(seconds: number): string {
+  return new Date(nowMs - seconds * 1000).toISOString()
+}
 
-function textsOf(status: Partial<CameraStatus>): string[] {
-  return cameraTroubles({ ...camera, state: 'recording', ...status }, nowMs, 5).map(
-    ({ subject, text, afterMs }) => `${subject}: ${text} after ${afterMs}`,
+/** What is told of a camera that has been in a state for ten seconds; mild troubles in brackets. */
+function told(status: Partial<CameraStatus>): string[] {
+  const camera = { ...{ name: 'Front', url: '', restarts: 0 }, state: 'recording' as const }
+  return cameraTroubles({ ...camera, since: ago(10), ...status }, nowMs, 60_000).map(
+    ({ subject, text, lastedMs, isMild }) => {
+      const said = `${subject}: ${text} (${lastedMs} ms)`
+      return isMild ? `(${said})` : said
+    },
   )
 }
 
 test('a camera that is not recorded is a trouble, and one that has fallen silent', () => {
-  const ago = (seconds: number): string => new Date(nowMs - seconds * 1000).toISOString()
-  assert.deepEqual(textsOf({ footageUntil: ago(29) }), [])
-  assert.deepEqual(textsOf({}), [])
-  assert.deepEqual(textsOf({ footageUntil: ago(31) }), [
-    'camera Front: not recording: no new video after 5',
+  assert.deepEqual(told({}), [])
+  assert.deepEqual(told({ footageUntil: ago(29) }), [])
+  assert.deepEqual(told({ footageUntil: ago(31) }), [
+    'camera Front: not recording: no new video (31000 ms)',
   ])
-  assert.deepEqual(textsOf({ state: 'waiting', problem: 'refused' }), [
-    'camera Front: not recording: refused after 5',
+  assert.deepEqual(told({ state: 'waiting', problem: 'refused' }), [
+    'camera Front: not recording: refused (10000 ms)',
   ])
-  assert.deepEqual(textsOf({ state: 'starting' }), [
-    'camera Front: not recording: no answer after 5',
+})
+
+test('a camera that connects for the first time is no trouble yet', () => {
+  assert.deepEqual(told({ state: 'starting' }), [
+    '(camera Front: not recording: no answer (10000 ms))',
   ])
+  for (const status of [{ problem: 'refused' }, { since: ago(60) }])
+    assert.match(told({ state: 'starting', ...status })[0] ?? '', /^camera Front: not recording/)
 })
 
 test('a camera that is not configured any more is gone, and nothing else', () => {
