@@ -14,5 +14,6 @@ if [[ ! -e $project/dist/cli/status.js ]]; then
   complain "DOWN: nothing was ever started here. Begin with ./scripts/start.sh"
   exit 2
 fi
-mapfile -t installations < <(all_installations)
+list=$(all_installations) || exit 2
+mapfile -t installations <<<"$list"
 cli status "$@" "${installations[@]}"

@@ -35,16 +35,11 @@ export interface InstallationReport {
   uploader: DaemonReport<UploaderStatus>
   /** Of the disk of `recordings/`. */
   freeBytes: number | undefined
-  /** SEGMENT_DURATION: so much older than its end is the beginning of a file. */
-  segmentSeconds: number
 }
-
-/** The default of SEGMENT_DURATION. */
-const usualSegmentSeconds = 600
 
 /** Reads how an installation is; works without any daemon, and with a broken ENV_FILE. */
 export async function readReport(environment: Environment): Promise<InstallationReport> {
-  const { file, runFolder, variables } = environment
+  const { file, runFolder } = environment
   const base = knownBase(environment)
   const disk = await statfs(join(base, 'recordings')).catch(async () =>
     statfs(base).catch(() => undefined),
@@ -55,7 +50,6 @@ export async function readReport(environment: Environment): Promise<Installation
     recorder: await readDaemon<RecorderStatus>(runFolder, 'recorder'),
     uploader: await readDaemon<UploaderStatus>(runFolder, 'uploader'),
     freeBytes: disk && disk.bavail * disk.bsize,
-    segmentSeconds: Number(variables.SEGMENT_DURATION) || usualSegmentSeconds,
   }
 }
 

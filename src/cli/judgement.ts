@@ -1,8 +1,6 @@
-import type { StatusHeader } from '../daemon/status-file.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
-import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport } from './installation-report.ts'
-import { bytesText, count, durationText } from '../daemon/units.ts'
+import { bytesText, count, durationText, momentText } from '../daemon/units.ts'
 
 export type Verdict = 'ok' | 'degraded' | 'down'
 
@@ -15,40 +13,36 @@ export interface Judgement {
   problems: string[]
 }
 
+const daemons = ['recorder', 'uploader'] as const
 /** A daemon says how it is every 2 s; one that missed five times hangs. */
 export const silentAfterMs = 10_000
-/** With a long STALL_SECONDS nothing ends a recording that has frozen. */
-const frozenAfterMs = 30_000
+/** The daemons say how they are every 2 s, FFmpeg twice a second. */
+const stalledAfterMs = 8000
 /** A camera that has not begun to record by then has a problem. */
 const startsWithinMs = 45_000
-/** The default of ALERT_UPLOAD_LAG_MINUTES. */
-const usualLagMs = 60 * 60_000
 /** Where the uploader, which knows MIN_FREE_DISK_GB, can't say it. */
 const leastFreeBytes = 1e9
 const noFreeBytes = 1e6
 
 /** Down is a daemon that doesn't work; degraded, anything else that needs somebody's attention. */
 export function judge(report: InstallationReport, nowMs: number): Judgement {
-  const { recorder, uploader } = report
-  const nothingRuns = [recorder, uploader].every((it) => (it.pid ?? it.keepAlivePid) === undefined)
+  const nothingRuns = daemons.every(
+    (name) => (report[name].pid ?? report[name].keepAlivePid) === undefined,
+  )
   if (nothingRuns) return { verdict: 'down', problems: ['nothing is running: ./scripts/start.sh'] }
-  const down = [
-    ...daemonProblems('recorder', recorder, nowMs),
-    ...daemonProblems('uploader', uploader, nowMs),
-  ]
+  const down = daemons.flatMap((name) => daemonProblems(name, report[name], nowMs))
   const full = diskIsFull(report) ? [fullDiskProblem(report)] : []
-  const untold = [recorder, uploader].flatMap(({ status }) => status?.alertProblems ?? [])
   const degraded = [
     ...cameraProblems(report, nowMs),
     ...uploadProblems(report, nowMs),
     ...almostFull(report, nowMs),
     ...movedProblems(report),
-    ...keepAliveProblems('recorder', recorder),
-    ...keepAliveProblems('uploader', uploader),
-    ...untold,
+    ...daemons.flatMap((name) => keepAliveProblems(name, report[name])),
+    ...daemons.flatMap((name) => report[name].status?.alertProblems ?? []),
   ]
   // A full disk is the reason of whatever else is wrong.
-  const problems = [...full, ...down, ...degraded]
+  const said = [...full, ...down, ...degraded]
+  const problems = [...said, ...alertProblems(report, said, nowMs)]
   if (down.length > 0) return { verdict: 'down', problems }
   return { verdict: problems.length > 0 ? 'degraded' : 'ok', problems }
 }
@@ -118,19 +112,29 @@ function cameraProblems({ recorder }: InstallationReport, nowMs: number): string
   return problems
 }
 
+/** How a camera is: one that is said to be recording may have fallen silent. */
+export function cameraState(
+  { state, footageUntil }: CameraStatus,
+  nowMs: number,
+): CameraStatus['state'] | 'stalled' {
+  const isSilent = footageUntil !== undefined && nowMs - Date.parse(footageUntil) > stalledAfterMs
+  return state === 'recording' && isSilent ? 'stalled' : state
+}
+
 /** Why a camera doesn't record; undefined if it does, or is just about to. */
 function cameraProblem(camera: CameraStatus, nowMs: number): string | undefined {
+  const state = cameraState(camera, nowMs)
+  if (state === 'recording') return undefined
   const withoutMs = nowMs - Date.parse(camera.footageUntil ?? '')
-  if (camera.state === 'recording')
-    return withoutMs > frozenAfterMs ? `no new video for ${durationText(withoutMs)}` : undefined
+  if (state === 'stalled') return `no new video for ${durationText(withoutMs)}`
   if (camera.problem !== undefined) return camera.problem
-  const waited = nowMs - Date.parse(camera.since)
-  if (camera.state === 'starting' && waited < startsWithinMs) return undefined
-  return `no answer for ${durationText(waited)}`
+  const waitedMs = nowMs - Date.parse(camera.since)
+  if (state === 'starting' && waitedMs < startsWithinMs) return undefined
+  return `no answer for ${durationText(waitedMs)}`
 }
 
 function uploadProblems(report: InstallationReport, nowMs: number): string[] {
-  const { uploader, base, segmentSeconds } = report
+  const { uploader, base } = report
   if (!isAlive(uploader, nowMs) || !uploader.status) return []
   const { store, failed = [], problems = [], quarantine = 0 } = uploader.status
   const [first] = failed
@@ -139,7 +143,6 @@ function uploadProblems(report: InstallationReport, nowMs: number): string[] {
     ...problems,
     ...(first ? [`${count(failed.length, 'upload')} failed: ${first.file}: ${first.problem}`] : []),
     ...(quarantine > 0 ? [quarantineProblem(quarantine, base)] : []),
-    ...overdue(uploader.status, segmentSeconds, nowMs),
   ]
 }
 
@@ -148,17 +151,12 @@ function quarantineProblem(files: number, base: string): string {
   return `${count(files, 'file')} that could not be played ${lie} in quarantine (${base}/data/quarantine)`
 }
 
-/**
- * A file waits from its end on; what is known is when it begins, by a clock that may have been
- * wrong: it counts from the uploader's own start.
- */
-function overdue(
-  { oldestWaiting, startedAt, uploadLagMs = usualLagMs }: Partial<UploaderStatus & StatusHeader>,
-  segmentSeconds: number,
-  nowMs: number,
-): string[] {
-  if (oldestWaiting === undefined) return []
-  const endMs = Date.parse(oldestWaiting) + segmentSeconds * 1000
-  const waitedMs = nowMs - Math.max(endMs, Date.parse(startedAt ?? oldestWaiting))
-  return waitedMs > uploadLagMs ? [`a file has been waiting for ${durationText(waitedMs)}`] : []
+/** What somebody was told of and is not over, unless a line says so already. */
+function alertProblems(report: InstallationReport, said: string[], nowMs: number): string[] {
+  const alerts = daemons.flatMap((name) => report[name].status?.alerts ?? [])
+  return alerts.flatMap(({ subject, text, since, isTold }) => {
+    const start = `${subject.replace(/^camera /, '')} `
+    if (!isTold || said.some((line) => line.startsWith(start))) return []
+    return [`alert since ${momentText(since, nowMs)}, not over yet: ${subject}: ${text}`]
+  })
 }

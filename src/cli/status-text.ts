@@ -2,8 +2,16 @@ import { parseSegmentName } from '../segments/segment-name.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
 import type { DaemonReport, InstallationReport, RecorderStatus } from './installation-report.ts'
-import type { Judgement, Verdict } from './judgement.ts'
-import { bytesText, count, durationText, momentText, sinceText, wrap } from '../daemon/units.ts'
+import { cameraState, type Judgement, type Verdict } from './judgement.ts'
+import {
+  bytesText,
+  count,
+  cut,
+  durationText,
+  momentText,
+  sinceText,
+  wrap,
+} from '../daemon/units.ts'
 
 /** How a word is painted on a terminal. */
 export type Paint = (text: string, as: 'good' | 'bad' | 'poor' | 'faint') => string
@@ -11,11 +19,10 @@ export type Paint = (text: string, as: 'good' | 'bad' | 'poor' | 'faint') => str
 /** For pipes and files. */
 export const plain: Paint = (text) => text
 
-const width = 80
+/** No line is wider. */
+export const width = 80
 const hourMs = 3_600_000
 const barWidth = 20
-/** The daemons say how they are every 2 s, FFmpeg twice a second. */
-const stalledAfterMs = 8000
 const leastRate = 50_000
 const longestName = 14
 
@@ -83,8 +90,9 @@ function cameraTable(
   const head = cells(['Cameras', 'state'.padEnd(10), 'for', 'Mbit/s', 'fps', 'segment', 'restarts'])
   const rows = cameras.flatMap((camera) => {
     const { name, since, bitsPerSecond, fps, restartsToday } = camera
-    const state = shownState(camera, nowMs)
-    const paintedState = paint(state.padEnd(10), state === 'recording' ? 'good' : 'bad')
+    const state = cameraState(camera, nowMs)
+    const shown = (state === 'starting' ? 'connecting' : state).padEnd(10)
+    const paintedState = paint(shown, state === 'recording' ? 'good' : 'bad')
     const row = cells([
       ...([cut(name, column), paintedState, durationText(nowMs - Date.parse(since))] as const),
       bitsPerSecond === undefined ? '–' : (bitsPerSecond / 1e6).toFixed(1),
@@ -96,21 +104,11 @@ function cameraTable(
   return [paint(head, 'faint'), ...rows]
 }
 
-function cut(name: string, most: number): string {
-  return name.length > most ? `${name.slice(0, most - 1)}…` : name
-}
-
 /** When the file that is written was begun, and how large it is: `15:30:00 12.3 MB`. */
 function segmentText({ file, bytes = 0 }: CameraStatus): string {
   const { time } = (file !== undefined && parseSegmentName(file)) || { time: undefined }
   if (time === undefined) return '–'
   return `${time.replace(/(..)(..)(..)/, '$1:$2:$3')} ${bytesText(bytes).padStart(8)}`
-}
-
-function shownState({ state, footageUntil }: CameraStatus, nowMs: number): string {
-  if (state === 'starting') return 'connecting'
-  const isStalled = footageUntil !== undefined && nowMs - Date.parse(footageUntil) > stalledAfterMs
-  return state === 'recording' && isStalled ? 'stalled' : state
 }
 
 function belowCamera(camera: CameraStatus, nowMs: number): string[] {
@@ -129,7 +127,8 @@ function uploaderSection(report: DaemonReport<UploaderStatus>, nowMs: number): s
   if (store) rows.push(['S3', storeText(store, nowMs)])
   rows.push(['waiting', waitingText(status, nowMs)])
   for (const it of inFlight) rows.push(['in flight', flightText(it)])
-  for (const { file, problem } of failed) rows.push(['failed', `${file}: ${problem}`])
+  for (const { file, problem, nextTryAt } of failed)
+    rows.push(['failed', `${file}: ${problem}${nextText(nextTryAt, nowMs)}`])
   if (uploadedToday) {
     const { count: files, bytes } = uploadedToday
     const isMoving = bytesPerSecond !== undefined && bytesPerSecond >= leastRate
@@ -150,9 +149,13 @@ function flightText({ file, bytes, sentBytes }: UploaderStatus['inFlight'][numbe
 function storeText(store: UploaderStatus['store'], nowMs: number): string {
   const { state, since, problem, nextTryAt } = store
   if (state === 'unknown') return 'has not answered yet'
-  const next = nextTryAt === undefined ? '' : `; next try ${momentText(nextTryAt, nowMs)}`
   const why = problem === undefined ? '' : `: ${problem}`
-  return `${state} since ${sinceText(since, nowMs)}${why}${next}`
+  return `${state} since ${sinceText(since, nowMs)}${why}${nextText(nextTryAt, nowMs)}`
+}
+
+function nextText(nextTryAt: string | undefined, nowMs: number): string {
+  const isToCome = nextTryAt !== undefined && Date.parse(nextTryAt) >= nowMs
+  return isToCome ? `; next try ${momentText(nextTryAt, nowMs)}` : ''
 }
 
 function waitingText(status: Partial<UploaderStatus>, nowMs: number): string {

@@ -5,8 +5,9 @@ import { systemClock } from '../daemon/clock.ts'
 import { applyEnvironment, readEnvironment } from '../daemon/environment.ts'
 import { readArguments } from './arguments.ts'
 import { readReport, type InstallationReport } from './installation-report.ts'
-import { exitCodes, isAlive, judge, type Judgement } from './judgement.ts'
-import { plain, statusText, type Paint } from './status-text.ts'
+import { cameraState, exitCodes, isAlive, judge, type Judgement } from './judgement.ts'
+import { plain, statusText, width, type Paint } from './status-text.ts'
+import { wrap } from '../daemon/units.ts'
 
 interface Judged {
   report: InstallationReport
@@ -17,6 +18,8 @@ const daemons = ['recorder', 'uploader'] as const
 /** They give one every 2 s. */
 const nextSignMs = 2500
 const watchEveryMs = 1000
+/** Where a terminal doesn't say how high it is. */
+const usualRows = 24
 const styles = { good: 'green', poor: 'yellow', bad: 'red', faint: 'dim' } as const
 
 const { values, positionals } = readArguments(
@@ -33,16 +36,26 @@ applyEnvironment(readEnvironment())
 const isPainted = process.stdout.isTTY && process.stdout.hasColors()
 const paint: Paint = isPainted ? (text, as) => styleText(styles[as], text) : plain
 
-// Of `status.sh --watch | head` nobody reads on.
-process.stdout.on('error', () => process.exit(0))
 let judged = await lookAtAll()
+if (values.watch) process.stdout.on('error', endWatch)
 while (values.watch) {
   process.stdout.write(redrawn(shown(judged)))
   await systemClock.sleep(watchEveryMs)
   judged = await lookAtAll()
 }
 process.stdout.write(shown(judged))
-process.exitCode = Math.max(0, ...judged.map(({ judgement }) => exitCodes[judgement.verdict]))
+process.exitCode = exitCode()
+
+/** The worst counts; nothing to look at is not well. */
+function exitCode(): number {
+  const codes = judged.map(({ judgement }) => exitCodes[judgement.verdict])
+  return codes.length === 0 ? exitCodes.down : Math.max(...codes)
+}
+
+/** Of `status.sh --watch | head` nobody reads on; that nothing can be written is another matter. */
+function endWatch(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === 'EPIPE' ? 0 : exitCode())
+}
 
 async function lookAtAll(): Promise<Judged[]> {
   const reports = await Promise.all(positionals.map(lookAt))
@@ -54,20 +67,23 @@ function shown(installations: Judged[]): string {
   const nowMs = systemClock.now()
   return installations
     .map(({ report, judgement }) => {
-      const title = installations.length > 1 ? `── ${report.envFile}\n` : ''
-      return title + statusText(report, judgement, { nowMs, paint })
+      const title = installations.length > 1 ? wrap(`── ${report.envFile}`, width, 3) : []
+      const text = statusText(report, judgement, { nowMs, paint })
+      return [...title, text].join('\n')
     })
     .join('\n')
 }
 
-/** Over what stood there before, without a flicker; in a pipe, below it. */
+/** Over what stood there before, without a flicker; in a pipe, below it. A long line is cut, not wrapped. */
 function redrawn(text: string): string {
   if (!process.stdout.isTTY) return `${text}\n`
+  const rows = process.stdout.rows || usualRows
   const lines = text
     .trimEnd()
     .split('\n')
-    .slice(0, process.stdout.rows - 1)
-  return `\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`
+    .slice(0, rows - 1)
+  const drawn = lines.map((line) => `${line}\x1b[K\n`).join('')
+  return `\x1b[?7l\x1b[H${drawn}\x1b[J\x1b[?7h`
 }
 
 /** A daemon that seems to be silent is given the time for its next sign: the clock may have been set. */
@@ -87,9 +103,15 @@ async function lookAt(file: string): Promise<InstallationReport> {
 
 /** One installation is the object itself; a demo beside it is its property `demo`. */
 function asJson(installations: Judged[]): object {
-  const [first, second] = installations.map(({ report, judgement }) => ({
-    ...judgement,
-    ...report,
-  }))
+  const nowMs = systemClock.now()
+  const [first, second] = installations.map(({ report, judgement }) => {
+    const { recorder } = report
+    const cameras = recorder.status?.cameras?.map((camera) => ({
+      ...camera,
+      state: cameraState(camera, nowMs),
+    }))
+    const status = recorder.status && { ...recorder.status, ...(cameras && { cameras }) }
+    return { ...judgement, ...report, recorder: { ...recorder, status } }
+  })
   return { ...first, ...(second && { demo: second }) }
 }

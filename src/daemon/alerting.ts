@@ -77,9 +77,10 @@ export class Alerting {
     }
   }
 
-  /** Says how to learn what is wrong by this daemon's own knowledge. */
-  on(troubles: () => Promise<Trouble[]>): void {
+  /** Says how to learn what is wrong by this daemon's own knowledge, and of what nothing is known any more. */
+  on(troubles: () => Promise<Trouble[]>, isGone: (subject: string) => boolean = () => false): void {
     this.#troubles = troubles
+    this.#alerts.forget(({ subject }) => isGone(subject))
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -91,8 +92,11 @@ export class Alerting {
     while (!signal.aborted) {
       const own = await this.#ownTroubles()
       this.#alerts.look([...own, ...(await this.#otherTrouble())])
+      await this.#self.look()
       await clock.sleep(lookEveryMs, signal)
     }
+    // What was not told before a stop in order begins anew after it; after a crash it goes on.
+    this.#alerts.forget(({ isTold }) => !isTold)
   }
 
   async #ownTroubles(): Promise<Trouble[]> {
@@ -105,10 +109,13 @@ export class Alerting {
   }
 
   async #otherTrouble(): Promise<Trouble[]> {
-    const lastedMs = await this.#other.silentMs()
+    const { afterMs } = this.#deps
+    const { silentMs, unsteadyMs: lastedMs } = await this.#other.look()
     if (lastedMs <= silentAfterMs) return []
+    // It may only have been started, as long as it isn't again and again.
+    const isMild = silentMs <= silentAfterMs && lastedMs < afterMs
     const text = 'gone, or it hangs: no sign of life'
-    return [{ subject: `the ${this.#other.name}`, text, lastedMs, afterMs: this.#deps.afterMs }]
+    return [{ subject: `the ${this.#other.name}`, text, lastedMs, afterMs, isMild }]
   }
 
   async #beat(signal: AbortSignal): Promise<void> {
@@ -117,7 +124,7 @@ export class Alerting {
     // One that dies soon after each start must not seem to be well.
     await clock.sleep(Math.min(steadyAfterMs, this.#deps.afterMs), signal)
     while (!signal.aborted) {
-      const problem = (await this.#isWell()) ? await beat(url, signal) : undefined
+      const problem = (await this.#isWell()) ? await beat(url, clock, signal) : undefined
       if (problem === undefined) this.#problems.over('heartbeat')
       else if (!signal.aborted) {
         const reason = `${problem}: look at HEARTBEAT_URL`
@@ -127,11 +134,11 @@ export class Alerting {
     }
   }
 
-  /** Both live, and can say so; and neither has told of anything that is not over. */
+  /** Both live, and can say how they are; and neither has told of anything that is not over. */
   async #isWell(): Promise<boolean> {
-    for (const daemon of [this.#other, this.#self])
-      if ((await daemon.silentMs()) > silentAfterMs) return false
-    const alerts = [...this.#alerts.open, ...(await this.#other.alerts())]
-    return !alerts.some(({ isTold }) => isTold)
+    const [other, self] = [await this.#other.look(), await this.#self.look()]
+    const longestMs = Math.max(other.unsteadyMs, other.speechlessMs, self.speechlessMs)
+    const alerts = [...this.#alerts.open, ...other.alerts]
+    return longestMs <= silentAfterMs && !alerts.some(({ isTold }) => isTold)
   }
 }

@@ -13,6 +13,8 @@ export interface Trouble {
   lastedMs?: number
   /** It is over when it was not seen for so long; a minute unless given. */
   calmMs?: number
+  /** Not worth waking anybody, but not well either: what was told is not over. */
+  isMild?: boolean
 }
 
 /** A trouble that is not over, as a status file keeps it. */
@@ -32,6 +34,8 @@ interface Known {
   lastMs: number
   calmMs: number
   isTold: boolean
+  /** Whether any look since the first did not see it. */
+  comesAndGoes: boolean
 }
 
 export interface AlertsDeps {
@@ -41,11 +45,15 @@ export interface AlertsDeps {
 }
 
 export const usualCalmMs = 60_000
+const longestCalmMs = 15 * 60_000
+const soonMs = 60 * 60_000
 
 /** Knows what somebody must be told of. Nothing flaps: what comes and goes is one trouble that lasts. */
 export class Alerts {
   readonly #deps: AlertsDeps
   readonly #known = new Map<string, Known>()
+  /** How much calm it takes if what was told and is over is back before `untilMs`. */
+  readonly #again = new Map<string, { calmMs: number; untilMs: number }>()
 
   /** `before` is what an earlier process knew last. */
   constructor(deps: AlertsDeps, before: Alert[]) {
@@ -54,27 +62,18 @@ export class Alerts {
     for (const { subject, since, ...rest } of before) {
       const nowMs = clock.monotonicMs()
       const lastedMs = Math.max(0, clock.now() - Date.parse(since)) || 0
-      this.#known.set(subject, { ...rest, firstMs: nowMs - lastedMs, lastMs: nowMs })
+      const times = { firstMs: nowMs - lastedMs, lastMs: nowMs }
+      this.#known.set(subject, { ...rest, ...times, comesAndGoes: false })
     }
   }
 
   /** Takes all that is wrong now. */
   look(troubles: Trouble[]): void {
-    const { clock, tell } = this.#deps
-    const nowMs = clock.monotonicMs()
-    for (const { subject, text, afterMs, lastedMs: before = 0, calmMs = usualCalmMs } of troubles) {
-      const known = this.#known.get(subject)
-      const firstMs = known?.firstMs ?? nowMs - before
-      const lastedMs = nowMs - firstMs
-      const wasTold = known?.isTold ?? false
-      const isTold = wasTold || lastedMs >= afterMs
-      this.#known.set(subject, { text, firstMs, lastMs: nowMs, calmMs, isTold })
-      if (isTold && !wasTold) tell(`${subject}: ${text}${afterMs > 0 ? forText(lastedMs) : ''}`)
-    }
-    for (const [subject, { lastMs, firstMs, calmMs, isTold }] of this.#known) {
-      if (nowMs - lastMs <= calmMs) continue
-      this.#known.delete(subject)
-      if (isTold) tell(`${subject}: well again, after ${durationText(lastMs - firstMs)}`)
+    const nowMs = this.#deps.clock.monotonicMs()
+    for (const trouble of troubles) this.#see(trouble, nowMs)
+    for (const [subject, known] of this.#known) {
+      if (known.lastMs < nowMs) known.comesAndGoes = true
+      if (nowMs - known.lastMs > known.calmMs) this.#end(subject, known, nowMs)
     }
   }
 
@@ -86,8 +85,44 @@ export class Alerts {
       since: isoAt(clock, firstMs),
     }))
   }
-}
 
-function forText(ms: number): string {
-  return ` (for ${durationText(ms)})`
+  /** Says nothing more of these, not even that they are over. */
+  forget(which: (alert: Alert) => boolean): void {
+    for (const alert of this.open) if (which(alert)) this.#known.delete(alert.subject)
+  }
+
+  #see(trouble: Trouble, nowMs: number): void {
+    const { subject, text, afterMs, lastedMs: before = 0, isMild = false } = trouble
+    const known = this.#known.get(subject)
+    if (isMild && !known?.isTold) return
+    const {
+      firstMs,
+      isTold: wasTold,
+      calmMs,
+      comesAndGoes,
+    } = known ?? {
+      ...{ firstMs: nowMs - before, isTold: false, comesAndGoes: false },
+      calmMs: this.#calmMs(trouble, nowMs),
+    }
+    const lastedMs = nowMs - firstMs
+    const isTold = wasTold || lastedMs >= afterMs
+    this.#known.set(subject, { text, firstMs, lastMs: nowMs, calmMs, isTold, comesAndGoes })
+    if (wasTold || !isTold) return
+    const how = comesAndGoes ? 'it comes and goes, ' : ''
+    const forHowLong = afterMs > 0 ? ` (${how}for ${durationText(lastedMs)})` : ''
+    this.#deps.tell(`${subject}: ${text}${forHowLong}`)
+  }
+
+  #end(subject: string, { firstMs, lastMs, calmMs, isTold }: Known, nowMs: number): void {
+    this.#known.delete(subject)
+    if (!isTold) return
+    const longerMs = Math.min(2 * calmMs, longestCalmMs)
+    this.#again.set(subject, { calmMs: longerMs, untilMs: nowMs + soonMs })
+    this.#deps.tell(`${subject}: well again, after ${durationText(lastMs - firstMs)}`)
+  }
+
+  #calmMs({ subject, calmMs = usualCalmMs }: Trouble, nowMs: number): number {
+    const again = this.#again.get(subject)
+    return again && nowMs < again.untilMs ? Math.max(calmMs, again.calmMs) : calmMs
+  }
 }

@@ -30,6 +30,21 @@ export interface LastAlerts {
   saidMs: number
 }
 
+/** What can be told of a daemon from its status file; each in ms, by our own clock. */
+export interface Signs {
+  /** For how long it has given no sign of life. */
+  silentMs: number
+  /** For how long no process of it has given one that had lived for a while. */
+  unsteadyMs: number
+  /** For how long it has said nothing new: on a full disk it can only touch what it said before. */
+  speechlessMs: number
+  /** What it knows to be wrong. */
+  alerts: Alert[]
+}
+
+/** A daemon says how it is every 2 s; whoever has looked away for longer than this has missed signs. */
+const longestBlinkMs = 10_000
+
 /** Watches the status file of a daemon; by our own clock, for that on the wall may jump. */
 export class OtherDaemon {
   readonly name: string
@@ -38,7 +53,11 @@ export class OtherDaemon {
   /** One that has just been started may be started again and again. */
   readonly #steadyAfterMs: number
   #mtimeMs: number | undefined
+  #updatedAt: string | undefined
+  #lookedMs: number
   #signMs: number
+  #steadySignMs: number
+  #wordMs: number
 
   constructor(
     { folder, name, steadyAfterMs }: { folder: string; name: string; steadyAfterMs: number },
@@ -48,32 +67,47 @@ export class OtherDaemon {
     this.#path = join(folder, `${name}.json`)
     this.#clock = clock
     this.#steadyAfterMs = steadyAfterMs
-    this.#signMs = clock.monotonicMs()
+    this.#lookedMs = clock.monotonicMs()
+    this.#signMs = this.#lookedMs
+    this.#steadySignMs = this.#lookedMs
+    this.#wordMs = this.#lookedMs
   }
 
-  /** For how long no process of it has given a sign of life that had lived for a while; in ms. */
-  async silentMs(): Promise<number> {
+  /** Looks at it, which has to be done every few seconds. */
+  async look(): Promise<Signs> {
     const mtimeMs = (await stat(this.#path).catch(() => undefined))?.mtimeMs
+    const status = parse(await readFile(this.#path, 'utf8').catch(() => ''))
+    const { data } = lastWords.safeParse(status)
     const nowMs = this.#clock.monotonicMs()
-    if (mtimeMs !== this.#mtimeMs && (await this.#isSteady())) this.#signMs = nowMs
+    this.#forgive(nowMs)
+    if (mtimeMs !== this.#mtimeMs) {
+      this.#signMs = nowMs
+      if (this.#isSteady(data)) this.#steadySignMs = nowMs
+    }
+    if (data && data.updatedAt !== this.#updatedAt) this.#wordMs = nowMs
     this.#mtimeMs = mtimeMs
-    return nowMs - this.#signMs
+    this.#updatedAt = data?.updatedAt
+    return {
+      silentMs: nowMs - this.#signMs,
+      unsteadyMs: nowMs - this.#steadySignMs,
+      speechlessMs: nowMs - this.#wordMs,
+      alerts: data?.alerts ?? [],
+    }
   }
 
-  /** What it knows to be wrong. */
-  async alerts(): Promise<Alert[]> {
-    return lastAlerts(await this.#read()).alerts
+  /** While our own process, or the whole machine, stood still, nothing of the other was missed. */
+  #forgive(nowMs: number): void {
+    const missedMs = Math.max(0, nowMs - this.#lookedMs - longestBlinkMs)
+    this.#lookedMs = nowMs
+    this.#signMs += missedMs
+    this.#steadySignMs += missedMs
+    this.#wordMs += missedMs
   }
 
-  async #isSteady(): Promise<boolean> {
-    const { data } = lastWords.safeParse(await this.#read())
+  #isSteady(data: z.infer<typeof lastWords> | undefined): boolean {
     // On a full disk nothing can be said.
     if (!data) return true
     return Date.parse(data.updatedAt) - Date.parse(data.startedAt) >= this.#steadyAfterMs
-  }
-
-  async #read(): Promise<unknown> {
-    return parse(await readFile(this.#path, 'utf8').catch(() => ''))
   }
 }
 

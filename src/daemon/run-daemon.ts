@@ -45,8 +45,8 @@ export interface DaemonContext<C> {
   lastStatus: unknown
   /** Says what the status file holds from now on. */
   publish: (status: () => Record<string, unknown>) => void
-  /** Says how to learn from now on what somebody must be told of. */
-  alertOn: (troubles: () => Promise<Trouble[]>) => void
+  /** Says how to learn from now on what somebody must be told of, and which subjects are no more. */
+  alertOn: (troubles: () => Promise<Trouble[]>, isGone?: (subject: string) => boolean) => void
 }
 
 export interface Daemon<C> {
@@ -99,7 +99,7 @@ export async function runDaemon<C extends DaemonConfig>(daemon: Daemon<C>): Prom
   const alerted = alerting?.run(stop)
   log.info({ pid: process.pid, node: process.version }, `${daemon.name} started`)
   const publish = (next: typeof status): void => void (status = next)
-  const alertOn = (troubles: () => Promise<Trouble[]>): void => alerting?.on(troubles)
+  const alertOn: DaemonContext<C>['alertOn'] = (...how) => alerting?.on(...how)
   const context = { config, environment, log, redactor, clock, lastStatus, publish, alertOn }
   await daemon.run(context, stop)
   // A disk that is gone may hold it for ever.

@@ -35,17 +35,21 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** Breaks a text into lines of at most `width`, the later ones indented. */
+/** A text of at most so many characters. */
+export function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text
+}
+
+/** Breaks a text into lines of at most `width`, the later ones indented; where it has no space, anywhere. */
 export function wrap(text: string, width: number, indent: number): string[] {
+  const margin = ' '.repeat(Math.min(indent, width / 2))
   const lines: string[] = []
   let rest = text
   while (rest.length > width) {
     const space = rest.lastIndexOf(' ', width)
-    // A path or a URL is not broken.
-    const at = space > indent ? space : rest.indexOf(' ', width)
-    if (at < 0) break
-    lines.push(rest.slice(0, at))
-    rest = ' '.repeat(indent) + rest.slice(at + 1)
+    const isWord = space <= margin.length
+    lines.push(rest.slice(0, isWord ? width : space))
+    rest = margin + rest.slice(isWord ? width : space + 1)
   }
   return [...lines, rest]
 }

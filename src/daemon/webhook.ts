@@ -1,6 +1,7 @@
 import type { Clock } from './clock.ts'
 import { describeError } from './logger.ts'
 import type { ProblemLog } from './problem-log.ts'
+import { cut } from './units.ts'
 
 export interface WebhookDeps {
   url: string
@@ -13,6 +14,17 @@ const firstPauseMs = 5000
 const longestPauseMs = 5 * 60_000
 /** Of a webhook that never works nobody reads more. */
 const mostWaiting = 100
+/** Discord refuses more than 2000 characters. */
+const longestText = 1500
+/** It would refuse this text for ever, but may take the next. */
+const refusals = [400, 413, 422]
+
+/** Why a request was not answered with success. */
+interface Failure {
+  problem: string
+  /** Of HTTP, if there was an answer. */
+  status?: number
+}
 
 /** Posts texts to a webhook, in their order, for as long as it takes; nobody ever waits for it. */
 export class Webhook {
@@ -32,7 +44,7 @@ export class Webhook {
   }
 
   post(text: string): void {
-    this.#waiting = [...this.#waiting, text].slice(-mostWaiting)
+    this.#waiting = [...this.#waiting, cut(text, longestText)].slice(-mostWaiting)
     this.#wake()
   }
 
@@ -46,7 +58,7 @@ export class Webhook {
         await new Promise<void>((resolve) => (this.#wake = resolve))
         continue
       }
-      if (await this.#deliver(text, signal)) {
+      if (await this.#isDone(text, signal)) {
         failures = 0
         if (this.#waiting[0] === text) this.#waiting = this.#waiting.slice(1)
       } else {
@@ -57,39 +69,56 @@ export class Webhook {
     }
   }
 
-  async #deliver(text: string, signal: AbortSignal): Promise<boolean> {
-    const { url, problems } = this.#deps
+  /** Delivers a text; answers whether it was, or never will be. */
+  async #isDone(text: string, signal: AbortSignal): Promise<boolean> {
+    const { url, problems, clock } = this.#deps
     // A POST that is sent on would become a GET. `text` is what Slack shows, `content` what Discord does.
     const body = JSON.stringify({ text, content: text })
     const headers = { 'content-type': 'application/json' }
-    const problem = await ask(url, { method: 'POST', headers, body, redirect: 'error' }, signal)
-    if (problem === undefined) problems.over('webhook')
+    const request: RequestInit = { method: 'POST', headers, body, redirect: 'error' }
+    const failure = await ask(url, request, clock, signal)
+    if (failure === undefined) problems.over('webhook')
     else if (!signal.aborted) {
-      const reason = `${problem}: look at ALERT_WEBHOOK_URL`
-      problems.report('webhook', reason, { reason }, 'alerts cannot be delivered')
+      const reason = `${failure.problem}: look at ALERT_WEBHOOK_URL`
+      problems.report('webhook', reason, { reason, text }, 'alerts cannot be delivered')
     }
-    return problem === undefined
+    return failure === undefined || refusals.includes(failure.status ?? 0)
   }
 }
 
-/** One sign that all is well; what comes of it is the business of whoever waits for it. */
-export async function beat(url: string, signal: AbortSignal): Promise<string | undefined> {
-  return ask(url, { method: 'GET' }, signal)
+/** One sign that all is well; why it was not answered, if it wasn't, is the business of who gives it. */
+export async function beat(
+  url: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  return (await ask(url, { method: 'GET' }, clock, signal))?.problem
 }
 
-/** Why a request was not answered with success; undefined if it was. */
+/** Asks, and waits for an answer for as long as anybody would; undefined is success. */
 async function ask(
   url: string,
   request: RequestInit,
+  clock: Clock,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Failure | undefined> {
+  // Not AbortSignal.any: Node 20 may collect the one of a timeout before its time has come.
+  const patience = new AbortController()
+  const answered = new AbortController()
+  const giveUp = (): void => patience.abort(new Error(`no answer within ${patienceMs / 1000} s`))
+  if (signal.aborted) giveUp()
+  signal.addEventListener('abort', giveUp)
+  void clock.sleep(patienceMs, answered.signal).then(giveUp)
   try {
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)])
-    const response = await fetch(url, { ...request, signal: patience })
+    const response = await fetch(url, { ...request, signal: patience.signal })
     await response.body?.cancel().catch(() => {})
-    return response.ok ? undefined : `HTTP ${response.status}`
+    const { ok, status } = response
+    return ok ? undefined : { problem: `HTTP ${status}`, status }
   } catch (error) {
     const { cause } = error as { cause?: { code?: string } }
-    return cause?.code ?? describeError(cause ?? error)
+    return { problem: cause?.code ?? describeError(cause ?? error) }
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+    answered.abort()
   }
 }

@@ -1,18 +1,15 @@
-import type { Trouble } from '../daemon/alerts.ts'
 import { OpenFiles } from '../daemon/open-files.ts'
 import { ProblemLog } from '../daemon/problem-log.ts'
 import { runDaemon } from '../daemon/run-daemon.ts'
 import { makeFolders } from '../segments/folders.ts'
 import { Gaps } from '../segments/gaps.ts'
-import { CameraRecorder, type CameraStatus } from './camera-recorder.ts'
+import { CameraRecorder } from './camera-recorder.ts'
+import { cameraTroubles, isGoneCamera } from './camera-troubles.ts'
 import { readRecorderConfig } from './config.ts'
 import { OpenSegments } from './open-segments.ts'
 import { pastFootage } from './past-footage.ts'
 import { StreamMemory } from './stream-probe.ts'
 import { Watchdog } from './watchdog.ts'
-
-/** With a long STALL_SECONDS nothing ends a recording that has frozen. */
-const frozenAfterMs = 30_000
 
 await runDaemon({
   name: 'recorder',
@@ -51,7 +48,11 @@ await runDaemon({
       watch: openFiles.source,
     }))
     const { afterMs } = config.alerts
-    alertOn(async () => recorders.flatMap(({ status }) => troubleOf(status, clock.now(), afterMs)))
+    const names = config.cameras.map(({ name }) => name)
+    alertOn(
+      async () => recorders.flatMap(({ status }) => cameraTroubles(status, clock.now(), afterMs)),
+      (subject) => isGoneCamera(subject, names),
+    )
     for (const file of await segments.abandoned(openFiles)) {
       const closed = await segments.close(file).catch((error: unknown) => {
         log.error({ file, error }, 'segment not moved out of recordings/open/')
@@ -65,12 +66,3 @@ await runDaemon({
     ])
   },
 })
-
-/** One that is said to be recording may have fallen silent. */
-function troubleOf(status: CameraStatus, nowMs: number, afterMs: number): Trouble[] {
-  const { name, state, problem, footageUntil } = status
-  const withoutMs = nowMs - Date.parse(footageUntil ?? '')
-  if (state === 'recording' && !(withoutMs > frozenAfterMs)) return []
-  const why = state === 'recording' ? 'no new video' : (problem ?? 'no answer')
-  return [{ subject: `camera ${name}`, text: `not recording: ${why}`, afterMs }]
-}

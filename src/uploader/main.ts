@@ -1,6 +1,5 @@
 import { basename } from 'node:path'
 import { OpenFiles } from '../daemon/open-files.ts'
-import { lastAlerts } from '../daemon/other-daemon.ts'
 import { runDaemon, type DaemonContext } from '../daemon/run-daemon.ts'
 import { Gaps } from '../segments/gaps.ts'
 import { makeFolders } from '../segments/folders.ts'
@@ -18,7 +17,7 @@ import { checkStore, StoreHealth } from './store-health.ts'
 import { KeyClaims } from './object-place.ts'
 import { UploadQueue } from './upload-queue.ts'
 import { UploadStatus } from './upload-status.ts'
-import { diskTroubles, uploadTroubles } from './upload-troubles.ts'
+import { diskTroubles, UploadLag } from './upload-troubles.ts'
 import { UpstreamLimit } from './upstream-limit.ts'
 
 await runDaemon({ name: 'uploader', configure: readUploaderConfig, run })
@@ -58,14 +57,11 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const isBusy = (): boolean => queue.waiting.length + queue.inFlight.length > 0
   const key = [prefix, '.check'].filter(Boolean).join('/')
 
-  const { alerts, uploadLagMs } = config
-  context.publish(() => ({ ...status.of(queue, health, freeSpace.status), uploadLagMs }))
-  // What was late for an earlier uploader is late still.
-  const wasLate = lastAlerts(context.lastStatus).alerts.some(({ subject }) => subject === 'uploads')
-  const beganMs = wasLate ? -Infinity : clock.monotonicMs()
+  const lag = new UploadLag({ ...shared, queue, health }, context.lastStatus)
+  context.publish(() => ({ ...status.of(queue, health, freeSpace.status), waitedMs: lag.waitedMs }))
   context.alertOn(async () => [
-    ...(await uploadTroubles({ queue, health, clock }, { uploadLagMs, beganMs })),
-    ...diskTroubles(freeSpace.status, alerts.afterMs),
+    ...(await lag.troubles()),
+    ...diskTroubles(freeSpace.status, config.alerts.afterMs),
   ])
   await Promise.all([
     finder.run(signal),

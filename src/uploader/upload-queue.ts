@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { basename } from 'node:path'
-import type { Clock } from '../daemon/clock.ts'
+import { isoAt, type Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import { hasCode } from '../segments/folders.ts'
 import { StoreError } from './object-store.ts'
@@ -38,12 +38,27 @@ export interface InFlight {
   since: string
 }
 
-interface Waiting extends Segment {
+/** A file that is not in S3 yet. */
+export interface Unfinished extends Segment {
+  /** When it was offered, on the monotonic clock. */
+  offeredMs: number
+}
+
+interface Waiting extends Unfinished {
   failures: number
   retryAtMs: number
   /** How many files had been shipped when the whole store seemed to fail on this one. */
   blamedStoreAfter?: number
   problem?: string
+  /** ISO 8601. */
+  nextTryAt?: string
+}
+
+/** A file whose upload failed for a reason of its own. */
+export interface Failed {
+  file: string
+  problem: string
+  nextTryAt?: string
 }
 
 /** Of the 8 s that a daemon has to end, the rest is for aborting what didn't finish. */
@@ -77,7 +92,8 @@ export class UploadQueue {
 
   offer(segment: Segment): void {
     if (this.has(segment.path)) return
-    this.#add({ ...segment, failures: 0, retryAtMs: 0 })
+    const offeredMs = this.#deps.clock.monotonicMs()
+    this.#add({ ...segment, offeredMs, failures: 0, retryAtMs: 0 })
     this.#changed.ring()
   }
 
@@ -100,7 +116,7 @@ export class UploadQueue {
   }
 
   /** What waits, and what is on its way. */
-  get unfinished(): Segment[] {
+  get unfinished(): Unfinished[] {
     const taken = [...this.#inFlight.values()].map(({ segment }) => segment)
     return [...taken, ...this.#waiting.values()]
   }
@@ -109,9 +125,11 @@ export class UploadQueue {
     return [...this.#inFlight.values()].map(({ progress }) => progress)
   }
 
-  get failed(): { file: string; problem: string }[] {
-    return [...this.#waiting.values()].flatMap(({ path, problem }) =>
-      problem === undefined ? [] : [{ file: basename(path), problem }],
+  get failed(): Failed[] {
+    return [...this.#waiting.values()].flatMap(({ path, problem, nextTryAt }) =>
+      problem === undefined
+        ? []
+        : [{ file: basename(path), problem, ...(nextTryAt ? { nextTryAt } : {}) }],
     )
   }
 
@@ -199,6 +217,7 @@ export class UploadQueue {
     segment.failures += 1
     const { clock } = this.#deps
     segment.retryAtMs = clock.monotonicMs() + backoffMs(segment.failures, fileBackoffCapMs)
+    segment.nextTryAt = isoAt(clock, segment.retryAtMs)
     const file = basename(segment.path)
     const hint = error instanceof StoreError ? { hint: error.hint } : {}
     const sharing = this.failed.filter(({ problem }) => problem === reason).length

@@ -6,7 +6,7 @@ import { SteadyRate } from '../daemon/steady-rate.ts'
 import type { Folders } from '../segments/folders.ts'
 import type { DiskState } from './free-space.ts'
 import type { StoreHealth, StoreState } from './store-health.ts'
-import type { InFlight, UploadQueue } from './upload-queue.ts'
+import type { Failed, InFlight, UploadQueue } from './upload-queue.ts'
 
 /** What `data/status/uploader.json` says, beside its header. */
 export interface UploaderStatus extends DiskState, Record<string, unknown> {
@@ -15,11 +15,11 @@ export interface UploaderStatus extends DiskState, Record<string, unknown> {
   waitingBytes: number
   /** When the footage of the oldest begins. */
   oldestWaiting?: string
-  /** ALERT_UPLOAD_LAG_MINUTES. */
-  uploadLagMs?: number
+  /** For how long the oldest has waited since it ended, as far as it is known. */
+  waitedMs?: number
   inFlight: InFlight[]
   /** Files whose upload failed for a reason of their own, and is tried again. */
-  failed: { file: string; problem: string }[]
+  failed: Failed[]
   /** What is wrong beside the store and single files. */
   problems: string[]
   lastUpload?: UploadDone

@@ -17,7 +17,6 @@ export function healthyReport(): InstallationReport & {
     envFile: '/cam/.env',
     base: '/cam',
     freeBytes: 123.4e9,
-    segmentSeconds: 600,
     recorder: {
       pid: 101,
       keepAlivePid: 100,

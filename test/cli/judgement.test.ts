@@ -5,6 +5,8 @@ import { ago, healthyReport, nowMs } from './healthy-report.ts'
 
 type Report = ReturnType<typeof healthyReport>
 
+const alert = { subject: 'uploads', text: 'a file has been waiting', since: ago(120), isTold: true }
+
 const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
   ['all is well', () => ({}), 'ok'],
   [
@@ -44,26 +46,8 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     /^2 files that could not be played lie in quarantine \(\/cam\/data\/quarantine\)$/,
   ],
   [
-    'a file that waits for a few minutes is no problem',
-    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(600) }),
-    'ok',
-  ],
-  [
-    'a file that was named while the clock stood at 1970 has not waited since then',
-    (report) =>
-      onUploader(report, {
-        waiting: 1,
-        oldestWaiting: '1970-01-01T00:00:20.000Z',
-        startedAt: ago(60),
-      }),
-    'ok',
-  ],
-  [
-    'a long segment that has only just ended does not wait yet',
-    (report) => ({
-      ...onUploader(report, { waiting: 1, oldestWaiting: ago(86_410) }),
-      segmentSeconds: 86_400,
-    }),
+    'a file that waits is no problem',
+    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(86_400), waitedMs: 600_000 }),
     'ok',
   ],
   [
@@ -73,10 +57,21 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     /^cannot look for finished segments: EIO$/,
   ],
   [
-    'a file that waits for more than an hour is a problem',
-    (report) => onUploader(report, { waiting: 1, oldestWaiting: ago(7800) }),
+    'what somebody was told of is a problem until it is over',
+    (report) => onUploader(report, { alerts: [alert] }),
     'degraded',
-    /waiting for 2 h/,
+    /^alert since 15:28:45, not over yet: uploads: a file has been waiting$/,
+  ],
+  [
+    'what is wrong, and was not told yet, may be over in a moment',
+    (report) => onUploader(report, { alerts: [{ ...alert, isTold: false }] }),
+    'ok',
+  ],
+  [
+    'a camera that has fallen silent is a problem',
+    (report) => onCamera(report, { footageUntil: ago(9) }),
+    'degraded',
+    /^Front is not recording: no new video for 9 s$/,
   ],
   [
     'a disk that is almost full is a problem, and what is done about it is said',
@@ -171,6 +166,15 @@ test('a daemon that is down comes before a camera that fails', () => {
     'the uploader is not running: it is started again and again: its log says why',
     'Front is not recording: refused',
   ])
+})
+
+test('a camera that is down is said once, although somebody was told of it', () => {
+  const report = healthyReport()
+  const { recorder } = onCamera(report, { state: 'waiting', problem: 'refused' }) as Report
+  const told = { ...alert, subject: 'camera Front', text: 'not recording: refused' }
+  const status = { ...recorder.status, alerts: [{ ...told, calmMs: 60_000 }] }
+  const { problems } = judge({ ...report, recorder: { ...recorder, status } }, nowMs)
+  assert.deepEqual(problems, ['Front is not recording: refused'])
 })
 
 test('a disk that is almost full is a problem even while the uploader cannot say so', () => {

@@ -104,6 +104,32 @@ uploader   PID 201, up 2 h 5 min, 0.4% CPU, 81.0 MB; kept alive by 200
   assert.ok(text.split('\n').every((line) => line.length <= 80))
 })
 
+test('the longest names make no line wider than a terminal', () => {
+  const { recorder, uploader, ...report } = healthyReport()
+  const name = 'Behind_the_garage_and_the_old_apple_tree_towards_the_street_corner'
+  const [camera] = recorder.status.cameras ?? []
+  assert.ok(camera)
+  const cameras = [{ ...camera, name, footageUntil: ago(20) }]
+  const file = `${name}_20250125_152000.mp4`
+  const status = {
+    ...uploader.status,
+    inFlight: [{ file, bytes: 2e6, sentBytes: 1e6, since: ago(4) }],
+    failed: [{ file, problem: 'unreadable', nextTryAt: ago(-60) }],
+    quarantine: 1,
+  }
+  const text = textOf({
+    ...{ ...report, base: `/srv/${'a_rather_long_folder/'.repeat(6)}` },
+    recorder: { ...recorder, status: { ...recorder.status, cameras } },
+    uploader: { ...uploader, status },
+  })
+  assert.match(text, /^DEGRADED: .* is\n {4}not recording: no new video for 20 s\n/)
+  assert.match(text.replaceAll(/\n +/g, ''), new RegExp(`${file}: unreadable; next try 15:31:45`))
+  assert.ok(
+    text.split('\n').every((line) => line.length <= 80),
+    text,
+  )
+})
+
 test('a camera that records again says what the last restart was for, and one that stalls says so', () => {
   const { recorder, ...report } = healthyReport()
   const [camera] = recorder.status.cameras ?? []
@@ -138,7 +164,7 @@ test('a disk that fills up is told with the time that is left', () => {
 test('an installation that never ran has nothing more to tell', () => {
   const unseen = { status: undefined, seenAtMs: undefined, base: undefined }
   const stopped = { pid: undefined, keepAlivePid: undefined, ...unseen }
-  const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9, segmentSeconds: 600 }
+  const report = { envFile: '/cam/.env', base: '/cam', freeBytes: 5e9 }
   assert.equal(
     textOf({ ...report, recorder: stopped, uploader: stopped }),
     `DOWN: nothing is running: ./scripts/start.sh

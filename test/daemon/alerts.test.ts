@@ -45,9 +45,47 @@ test('nothing flaps: what comes and goes is one trouble', () => {
     pass(20, down)
     pass(30)
   }
-  assert.equal(said.length, 1)
+  assert.deepEqual(said, ['camera Front: not recording: off (it comes and goes, for 2 min)'])
   pass(70)
   assert.equal(said.length, 2)
+})
+
+test('what is back within the hour needs twice the calm, up to a quarter of an hour', () => {
+  const { said, pass } = watched()
+  for (let round = 0; round < 36; round += 1) {
+    pass(130, down)
+    pass(70)
+  }
+  assert.equal(said.length, 3, said.join('\n'))
+  pass(60)
+  assert.match(said[3] ?? '', /well again/)
+  pass(3600)
+  pass(130, down)
+  pass(65)
+  assert.equal(said.length, 6)
+})
+
+test('what is mild keeps open what was told, and begins nothing', () => {
+  const { alerts, said, pass } = watched()
+  pass(300, { ...down, isMild: true })
+  assert.deepEqual(alerts.open, [])
+  pass(120, down)
+  pass(5, down)
+  pass(300, { ...down, isMild: true })
+  assert.equal(said.length, 1)
+  pass(65)
+  assert.deepEqual(said.slice(1), ['camera Front: well again, after 7 min'])
+})
+
+test('what is forgotten is not told of again, not even that it is over', () => {
+  const since = new Date(1_000_000_000_000 - minuteMs).toISOString()
+  const { alerts, said, pass } = watched([
+    { ...known, since, isTold: true },
+    { ...known, subject: 'camera Shed', since, isTold: true },
+  ])
+  alerts.forget(({ subject }) => subject === 'camera Shed')
+  pass(300)
+  assert.deepEqual(said, ['camera Front: well again, after 60 s'])
 })
 
 test('what is over before it has lasted is not told', () => {

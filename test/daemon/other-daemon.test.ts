@@ -25,30 +25,63 @@ test('a status that is written anew is a sign of life', async (t) => {
   const { clock, other, says } = await watched(t)
   for (let up = 30; up < 60; up += 2) {
     await says(up)
-    assert.equal(await other.silentMs(), 0)
+    assert.deepEqual(await other.look(), {
+      silentMs: 0,
+      unsteadyMs: 0,
+      speechlessMs: 0,
+      alerts: [],
+    })
     await clock.advance(2000)
   }
-  await clock.advance(60_000)
-  assert.equal(await other.silentMs(), 62_000)
+  for (let passed = 0; passed < 60; passed += 2) {
+    await other.look()
+    await clock.advance(2000)
+  }
+  const { silentMs, unsteadyMs, speechlessMs } = await other.look()
+  assert.deepEqual([silentMs, unsteadyMs, speechlessMs], [62_000, 62_000, 62_000])
 })
 
-test('one that is started again and again gives none', async (t) => {
+test('one that is started again and again gives signs of life, but none that it is steady', async (t) => {
   const { clock, other, says } = await watched(t)
   for (let life = 0; life < 20; life += 1)
     for (let up = 0; up < 6; up += 2) {
       await says(up)
+      await other.look()
       await clock.advance(2000)
     }
   await says(0)
-  assert.equal(await other.silentMs(), 120_000)
+  const { silentMs, unsteadyMs } = await other.look()
+  assert.deepEqual([silentMs, unsteadyMs], [0, 120_000])
 })
 
 test('one that was never there is silent, and on a full disk a touch will do', async (t) => {
   const { clock, other, path } = await watched(t)
-  await clock.advance(20_000)
-  assert.equal(await other.silentMs(), 20_000)
+  await clock.advance(10_000)
+  assert.equal((await other.look()).silentMs, 10_000)
   await writeFile(path, '')
-  assert.equal(await other.silentMs(), 0)
+  await clock.advance(10_000)
+  const { silentMs, unsteadyMs, speechlessMs } = await other.look()
+  assert.deepEqual([silentMs, unsteadyMs, speechlessMs], [0, 0, 20_000])
+})
+
+test('one that only touches what it said says nothing', async (t) => {
+  const { clock, other, says, path } = await watched(t)
+  await says(60)
+  for (let passed = 0; passed < 20; passed += 2) {
+    await utimes(path, clock.now() / 1000, clock.now() / 1000)
+    await other.look()
+    await clock.advance(2000)
+  }
+  const { silentMs, speechlessMs } = await other.look()
+  assert.deepEqual([silentMs, speechlessMs], [2000, 20_000])
+})
+
+test('while we stood still ourselves, it has missed nothing', async (t) => {
+  const { clock, other, says } = await watched(t)
+  await says(60)
+  await other.look()
+  await clock.advance(600_000)
+  assert.equal((await other.look()).silentMs, 10_000)
 })
 
 test('its alerts are read, and nonsense is none', async (t) => {
@@ -61,10 +94,10 @@ test('its alerts are read, and nonsense is none', async (t) => {
     calmMs: 90_000,
   }
   await says(60, { alerts: [alert] })
-  assert.deepEqual(await other.alerts(), [alert])
+  assert.deepEqual((await other.look()).alerts, [alert])
   for (const alerts of [[null], 'none', [{ subject: 'x' }]]) {
     await says(60, { alerts })
-    assert.deepEqual(await other.alerts(), [])
+    assert.deepEqual((await other.look()).alerts, [])
   }
   assert.deepEqual(lastAlerts(undefined), { alerts: [], alertsWaiting: [], saidMs: 0 })
 })

@@ -36,13 +36,11 @@ test('a moment of another day has its date', () => {
   assert.equal(momentText(new Date(now - 900_000).toISOString(), now), '2025-01-24 23:55:00')
 })
 
-test('a long text is broken at spaces only, and never for ever', () => {
+test('no line is longer than it may be: a text is broken at spaces, a long word anywhere', () => {
   assert.deepEqual(wrap('short', 10, 2), ['short'])
   assert.deepEqual(wrap('one two three four', 9, 2), ['one two', '  three', '  four'])
-  assert.deepEqual(wrap('one /very/long/path/indeed b', 9, 2), [
-    'one',
-    '  /very/long/path/indeed',
-    '  b',
-  ])
-  assert.deepEqual(wrap('/only/one/very/long/path', 9, 2), ['/only/one/very/long/path'])
+  assert.deepEqual(wrap('one /very/long/path b', 9, 2), ['one', '  /very/l', '  ong/pat', '  h b'])
+  assert.deepEqual(wrap('/only/one/path', 9, 2), ['/only/one', '  /path'])
+  assert.deepEqual(wrap('/too/deep', 6, 9), ['/too/d', '   eep'])
+  assert.deepEqual(wrap('/only/one path', 9, 2), ['/only/one', '  path'])
 })

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../src/daemon/logger.ts'
 import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import { Webhook } from '../../src/daemon/webhook.ts'
-import { HeldClock } from '../support/held-clock.ts'
+import { HeldClock, settled } from '../support/held-clock.ts'
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -94,4 +94,36 @@ test('one that is not there is named by what the system calls it', async (t) => 
   const { webhook, problem } = running(t, `http://127.0.0.1:${port}/hook`)
   webhook.post('one')
   assert.match(await problem(), /ECONNREFUSED/)
+})
+
+test('one that never answers is given up after ten seconds, and tried again', async (t) => {
+  let isSilent = true
+  const url = await startHook(t, (_, response) => {
+    if (!isSilent) response.end()
+  })
+  const { webhook, clock, problem } = running(t, url)
+  webhook.post('one')
+  await settled()
+  await clock.advance(10_000)
+  assert.match(await problem(), /no answer within 10 s: look at ALERT_WEBHOOK_URL/)
+  isSilent = false
+  await clock.advance(5000)
+  while (webhook.waiting.length > 0) await sleep(5)
+})
+
+test('a text is cut to what every service takes; one that is refused does not stop those behind it', async (t) => {
+  const got: string[] = []
+  const url = await startHook(t, (request, response) => {
+    let body = ''
+    request.setEncoding('utf8').on('data', (text: string) => void (body += text))
+    request.on('end', () => {
+      const { text } = JSON.parse(body) as { text: string }
+      if (text !== 'odd') got.push(text)
+      response.writeHead(text === 'odd' ? 400 : 204).end()
+    })
+  })
+  const { webhook } = running(t, url)
+  for (const text of ['x'.repeat(2100), 'odd', 'camera Front: not recording']) webhook.post(text)
+  while (webhook.waiting.length > 0) await sleep(5)
+  assert.deepEqual(got, [`${'x'.repeat(1499)}…`, 'camera Front: not recording'])
 })

@@ -36,11 +36,13 @@ export function withCanaries(settings: Settings): Settings {
 /** The secrets in the value of a variable, as they are written. */
 export function secretsIn(name: string, value: string): string[] {
   if (isCameraUrl(name)) return passwordsIn(value)
+  if (name === 'ALERT_WEBHOOK_URL' || name === 'HEARTBEAT_URL') return placesIn(value)
   const isKey = /^AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)$/.test(name)
   return isKey && value !== '' ? [value] : []
 }
 
-function canaryWord(): string {
+/** A token that nothing else on this machine says. */
+export function canaryWord(): string {
   return `canary${randomBytes(5).toString('hex')}`
 }
 
@@ -54,4 +56,9 @@ function passwordsIn(url: string): string[] {
   const password = isWhole ? new URL(url).password : /^\w+:\/*[^:]*:(.+)@/.exec(url)?.[1]
   const [, parameter] = /\b(?:password|loginpas)=([^&]+)/.exec(url) ?? []
   return [password, parameter].flatMap((secret) => (secret ? [secret] : []))
+}
+
+/** Where on its server a URL leads, which is what makes it secret. */
+function placesIn(url: string): string[] {
+  return URL.canParse(url) ? [url.slice(new URL(url).origin.length)] : []
 }

@@ -3,14 +3,16 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { canary, canaryKeys, inUrl } from './canaries.ts'
+import { canary, canaryKeys, canaryWord, inUrl } from './canaries.ts'
 import { S3Server } from './s3-server.ts'
 import { SecretWatch } from './secret-watch.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const password = canary()
 const { accessKeyId, secretAccessKey } = canaryKeys()
+const token = canaryWord()
 const settings = {
+  ALERT_WEBHOOK_URL: `https://hooks.example/hook?token=${token}`,
   CAMERA_1_URL: `rtsp://admin:${inUrl(password)}@127.0.0.1/main`,
   AWS_ACCESS_KEY_ID: accessKeyId,
   AWS_SECRET_ACCESS_KEY: secretAccessKey,
@@ -32,6 +34,7 @@ const spellings: [string, string][] = [
   ['as a header of HTTP', Buffer.from(`admin:${password}`).toString('base64')],
   ['as a key id', accessKeyId],
   ['as a secret key', secretAccessKey],
+  ['as the token of a webhook', token],
 ]
 
 for (const [how, text] of spellings)
@@ -40,7 +43,7 @@ for (const [how, text] of spellings)
     mkdirSync(join(folder, 'data', 'logs'), { recursive: true })
     writeFileSync(join(folder, 'data', 'logs', 'recorder.log'), `a line\n... ${text} ...\n`)
     const [leak = '', ...more] = watch.end()
-    assert.match(leak, /^(CAMERA_1_URL|AWS_\w+) in .*recorder\.log/)
+    assert.match(leak, /^(CAMERA_1_URL|AWS_\w+|ALERT_WEBHOOK_URL) in .*recorder\.log/)
     assert.deepEqual(
       more.filter((other) => !other.includes('recorder.log')),
       [],

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import test, { type TestContext } from 'node:test'
 import { atEnd } from '../support/at-end.ts'
+import { canaryWord } from '../support/canaries.ts'
 import { startInstallation, until } from './installation.ts'
 
 interface Hook {
@@ -44,22 +45,25 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 test('somebody is told when a camera or a daemon is gone, and when it is back; the heart beats while all is well', async (t) => {
   const hook = await startHook(t)
+  const beatPath = `/beat/${canaryWord()}`
   const { installation, camera, s3 } = await startInstallation(t, {
-    ALERT_WEBHOOK_URL: `${hook.url}/hook?token=canary-of-the-hook`,
-    HEARTBEAT_URL: `${hook.url}/beat/canary-of-the-heart`,
+    ALERT_WEBHOOK_URL: `${hook.url}/hook?token=${canaryWord()}`,
+    HEARTBEAT_URL: `${hook.url}${beatPath}`,
     ALERT_AFTER_SECONDS: 4,
     ALERT_UPLOAD_LAG_MINUTES: 0.1,
     SEGMENT_DURATION: 2,
   })
   await installation.run('start.sh')
   await until(30_000, 'the heart beats', () => hook.beats.length > 0)
-  assert.deepEqual(hook.beats, ['/beat/canary-of-the-heart'])
+  assert.deepEqual(hook.beats, [beatPath])
   const texts = (): string[] => hook.posts.map(({ text }) => text)
   const told = async (withinMs: number, pattern: RegExp): Promise<void> =>
-    until(withinMs, `${pattern.source} in:\n${texts().join('\n')}`, () =>
-      texts().some((text) => pattern.test(text)),
+    until(withinMs, pattern.source, () => texts().some((text) => pattern.test(text))).catch(() =>
+      assert.fail(`${pattern.source} in:\n${texts().join('\n')}`),
     )
-  assert.deepEqual(texts(), [])
+  await installation.run('restart.sh')
+  await until(60_000, 'the heart beats after a restart', () => hook.beats.length > 1)
+  assert.deepEqual(texts(), [], 'nobody is told of a restart')
 
   hook.status = 500
   await camera.close()

@@ -122,7 +122,9 @@ test('a file that fails by itself waits alone, and says so once for each reason'
   assert.deepEqual(ended, ['/r/3', '/r/2'])
   for (let second = 0; second < 120; second += 1) await clock.advance(1000)
   assert.equal(log.count(/^WARNING/), 1)
-  assert.deepEqual(queue.failed, [{ file: '1', problem: 'first reason of the file' }])
+  const [failed] = queue.failed
+  assert.deepEqual([failed?.file, failed?.problem], ['1', 'first reason of the file'])
+  assert.ok(Date.parse(failed?.nextTryAt ?? '') > clock.now())
   reason = 'second reason'
   for (let second = 0; second < 60; second += 1) await clock.advance(1000)
   assert.equal(log.count(/^WARNING/), 2)
