@@ -31,12 +31,12 @@ quick() {
   check types node_modules/.bin/tsc --noEmit
   check 'dead code' node_modules/.bin/knip
   check shellcheck shellcheck -x scripts/*.sh
-  run_tests .test.ts 10 dot
+  run_tests .test.ts 10 dot 3
 }
 
 faults() {
   "$project/scripts/setup.sh" --test
-  run_tests .faults.ts 20 spec
+  run_tests .faults.ts 20 spec 2
 }
 
 check() {
@@ -52,13 +52,14 @@ check() {
   fi
 }
 
-# run_tests ENDING MINUTES dot|spec: the test files so named, of which none may take longer. While
-# they run, a dot for each test, or its name and what it measured; then each failure in full.
+# run_tests ENDING MINUTES dot|spec FILES: the test files so named, so many at once, of which none may
+# take longer. While they run, a dot for each test, or its name and what it measured; then each failure
+# in full.
 run_tests() {
   local tests bad code=0
   mapfile -t tests < <(find test -name "*$1" | sort)
   unset ENV_FILE
-  node --import tsx --test --test-concurrency=2 --test-timeout=$(($2 * 60000)) \
+  node --import tsx --test --test-concurrency="$4" --test-timeout=$(($2 * 60000)) \
     --test-reporter="$3" --test-reporter-destination=stdout \
     --test-reporter=spec --test-reporter-destination="$output/tests" \
     "${tests[@]}" || code=$?

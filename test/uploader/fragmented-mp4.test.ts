@@ -20,7 +20,8 @@ async function recording(
   const index: number[] = []
   let at = 0
   for (const { type, bytes } of await readBoxes(path)) {
-    const indexBytes = type === 'mdat' ? 8 : bytes
+    // Nobody reads what is in an mfra: anything of its length will do.
+    const indexBytes = type === 'mdat' || type === 'mfra' ? 8 : bytes
     for (let n = 0; n < indexBytes; n += 1) index.push(at + n)
     at += bytes
   }
