@@ -70,7 +70,7 @@ export async function measureShipping(seconds: number): Promise<Figure[]> {
   ]
 }
 
-/** The CPU seconds that finalizing costs, for each GB. */
+/** The CPU seconds that finalizing costs, for each GB; the checksum is taken on the way. */
 async function finalizing(load: Load): Promise<number> {
   const stage = await Stage.open()
   try {
