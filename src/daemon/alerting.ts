@@ -29,7 +29,7 @@ export interface AlertingDeps extends AlertOptions {
   clock: Clock
 }
 
-const lookEveryMs = 2000
+const lookEveryMs = 5000
 const beatEveryMs = 60_000
 /** A daemon says how it is every 2 s. */
 const silentAfterMs = 10_000
