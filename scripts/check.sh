@@ -7,7 +7,7 @@ source "$(dirname "$0")/lib.sh"
 main() {
   local version
   version=$(node -p process.versions.node 2>/dev/null) || version=
-  at_least "$version" 20.19 || tell_of_node "${version:-there is none}" "$@"
+  is_new_node "$version" || tell_of_node "${version:-there is none}" "$@"
   use_known_installation
   # What is missing is told; to install it is the business of the others.
   [[ -e $project/dist/cli/check.js ]] || "$project/scripts/setup.sh" --quiet >&2
@@ -16,7 +16,7 @@ main() {
 
 # The one line that needs no Node.js.
 tell_of_node() {
-  local text="$1, and 20.19 or later is needed: run ./scripts/setup.sh, which installs it or says how"
+  local text="$1, and $oldest_node or later is needed: run ./scripts/setup.sh, which installs it or says how"
   if [[ " ${*:2} " == *' --json '* ]]; then
     say "{\"faults\": 1, \"findings\": [{\"is\": \"fault\", \"subject\": \"Node.js\", \"text\": \"$text\"}]}"
   else

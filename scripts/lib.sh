@@ -8,6 +8,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 demo_env=$(realpath -m -- "$project/data")/demo/demo.env
 
 misconfigured_code=78
+oldest_node=20.19
 
 say() { printf '%s\n' "$*"; }
 complain() { printf '%s\n' "$*" >&2; }
@@ -124,6 +125,9 @@ holders() {
 
 # Whether a version, 20.20.2, is another or later.
 at_least() { [[ -n $1 && $(printf '%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
+
+# Whether that of Node.js is one that runs this.
+is_new_node() { at_least "$1" "$oldest_node"; }
 
 # Repeats a command each tenth of a second until it succeeds, at most so many seconds.
 wait_until() {

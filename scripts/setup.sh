@@ -32,10 +32,10 @@ main() {
 
 check_node() {
   local hint='from https://nodejs.org, or: curl -fsSL https://deb.nodesource.com/setup_22.x | sudo bash - && sudo apt-get install -y nodejs'
-  if ! command -v node >/dev/null && candidate_is nodejs 20.19; then apt_install nodejs npm; fi
-  command -v node >/dev/null || refuse "Node.js >= 20.19: install it $hint"
-  at_least "$(node -p process.versions.node)" 20.19 ||
-    refuse "Node.js >= 20.19, found $(node -v): install a newer one $hint"
+  if ! command -v node >/dev/null && candidate_is nodejs "$oldest_node"; then apt_install nodejs npm; fi
+  command -v node >/dev/null || refuse "Node.js >= $oldest_node: install it $hint"
+  is_new_node "$(node -p process.versions.node)" ||
+    refuse "Node.js >= $oldest_node, found $(node -v): install a newer one $hint"
   command -v npm >/dev/null || refuse "npm: install it with Node.js, $hint"
 }
 
