@@ -123,5 +123,7 @@ function steadyTimeArgs(longestPauseMs: number): string[] {
 /** AAC is copied; MP4 can't hold what other cameras send (G.711), so that is transcoded. */
 function audioArgs(camera: Camera, stream: StreamInfo): string[] {
   if (camera.audio === 'none' || stream.audio === undefined) return ['-an']
-  return ['-map', '0:a:0?', '-c:a', stream.audio === 'aac' ? 'copy' : 'aac']
+  if (stream.audio !== 'aac') return ['-map', '0:a:0?', '-c:a', 'aac']
+  // AAC from RTP bears no keyframe flag, for which FFmpeg 7.1 would wait for ever.
+  return ['-map', '0:a:0?', '-c:a', 'copy', '-copyinkf:a']
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
+import { promisify } from 'node:util'
 import { startRtspCamera, type CameraOptions, type RtspCamera } from '../../demo/rtsp-camera.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
@@ -88,6 +89,19 @@ describe('the recorder', { concurrency: 5 }, () => {
     assertConsecutive(await countersOf(files))
     assert.deepEqual(readdirSync(join(folder, 'recordings', 'open')), [])
     assert.deepEqual(await ffmpegs(folder), [])
+  })
+
+  test('picture and sound are on the disk within two seconds, and in every file', async (t) => {
+    const source = await camera(t)
+    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: oneSegment })
+    await daemon.line(/recording started/)
+    const started = performance.now()
+    await openSegmentGrowsTo(folder, 100_000)
+    assert.ok(performance.now() - started < 2000, `after ${performance.now() - started} ms`)
+    await daemon.stop()
+    const [picture = 0, sound = 0] = await packetCounts(recordings(folder)[0] ?? '')
+    // 25 frames a second, and as many times 1024 samples as 16 kHz are.
+    assert.ok(Math.abs(sound / picture - 16_000 / 1024 / 25) < 0.1, `${picture}, ${sound} packets`)
   })
 
   test('G.711 becomes AAC; HEVC is tagged for Apple players; a metadata track does not disturb', async (t) => {
@@ -365,6 +379,13 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.stop()
   })
 })
+
+/** How many packets each stream of a file has. */
+async function packetCounts(file: string): Promise<number[]> {
+  const args = ['-v', 'error', '-count_packets', '-show_entries', 'stream=nb_read_packets']
+  const { stdout } = await promisify(execFile)('ffprobe', [...args, '-of', 'csv=p=0', file])
+  return stdout.trim().split('\n').map(Number)
+}
 
 /** A camera that sends FLV over HTTP, as many Reolink cameras do beside RTSP. */
 async function flvCamera(t: TestContext): Promise<string> {
