@@ -3,8 +3,11 @@ import { copyFile, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { systemClock } from '../src/daemon/clock.ts'
+import { ClosedSegments } from '../src/segments/closed-segments.ts'
 import { foldersBelow, makeFolders } from '../src/segments/folders.ts'
 import { finalize } from '../src/uploader/finalize.ts'
+import { SoundEncoder } from '../src/uploader/sound-encoder.ts'
 import { atMost, percentile, tidy, type Figure } from './figures.ts'
 import { costOf } from './process-tree.ts'
 import { Stage, type Program, type Said } from './program.ts'
@@ -78,10 +81,18 @@ async function finalizing(load: Load): Promise<number> {
     await makeFolders(folders)
     const bytes = await makeFiles(load, folders.recordings)
     const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
+    const sounds = new SoundEncoder({ folders, tools, clock: systemClock, onReady: () => {} })
+    const deps = {
+      folders,
+      proof: 'crc32',
+      tools,
+      closed: new ClosedSegments(folders.closed),
+      sounds,
+    } as const
     const signal = new AbortController().signal
     const before = process.cpuUsage()
     for (const name of (await readdir(folders.recordings)).filter((file) => file.endsWith('.mp4')))
-      await finalize({ folders, proof: 'crc32', tools }, join(folders.recordings, name), signal)
+      await finalize(deps, join(folders.recordings, name), signal)
     const { user, system } = process.cpuUsage(before)
     return (user + system) / 1e6 / (bytes / 1e9)
   } finally {

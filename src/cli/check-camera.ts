@@ -1,23 +1,28 @@
-import { z } from 'zod'
-import { runChild } from '../daemon/child.ts'
+import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { runChild, startChild, type ChildEnd } from '../daemon/child.ts'
+import { FragmentReader, indexWindowBytes } from '../mp4/fragmented-mp4.ts'
 import { defaultPorts } from '../recorder/camera-url.ts'
-import type { Camera } from '../recorder/config.ts'
-import { cameraInput } from '../recorder/ffmpeg-args.ts'
+import type { Camera, VideoOutput } from '../recorder/config.ts'
+import { isAsExpected, recordingInput, recordsSound } from '../recorder/ffmpeg-args.ts'
 import { diagnose, noVideo } from '../recorder/ffmpeg-diagnosis.ts'
+import { StreamReader, type StreamInfo } from '../recorder/stream-info.ts'
+import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { Finding } from './finding.ts'
 
-/** What a camera sent while it was watched. */
+/** What of a camera has reached a file. */
 export interface CameraSample {
-  video: string
-  width: number
-  height: number
-  audio: string | undefined
+  stream: StreamInfo
   fps: number
   bitsPerSecond: number
   keyframes: number
   /** The longest time without one, as far as it was watched. */
   keyframeEverySeconds: number
   seconds: number
+  /** Samples of sound. */
+  sounds: number
 }
 
 export interface CheckedCamera {
@@ -25,72 +30,250 @@ export interface CheckedCamera {
   sample?: CameraSample
 }
 
+/** How a camera is recorded at this moment, if it is. */
+export interface CurrentRecording {
+  openFolder: string
+  stream: StreamInfo
+}
+
+export interface CheckOptions {
+  video: VideoOutput
+  /** By our own recorder: then its file is looked at, for a camera may serve one client only. */
+  current: CurrentRecording | undefined
+  /** What the recorder remembers of the camera. */
+  remembered: StreamInfo | undefined
+}
+
+/** With a keyframe, that is enough of a recording; for a second keyframe it goes on a little longer. */
+const enoughSeconds = 3
 const watchSeconds = 7
+const atMostMs = 25_000
+const pollMs = 300
 /** FFmpeg gives up a camera that says nothing after twice half of it. */
 const patienceMs = 6000
-const atMostMs = 12_000
+const endsWithinMs = 3000
 /** Segments can only be cut at keyframes, and a new recording begins with one. */
 const longestKeyframeSeconds = 4
+/** Longer than any segment. */
+const oneSegmentSeconds = 86_400 * 7
 
-const probed = z.object({
-  streams: z.array(
-    z.object({
-      index: z.number(),
-      codec_type: z.string(),
-      codec_name: z.string().optional(),
-      width: z.number().optional(),
-      height: z.number().optional(),
-    }),
-  ),
-  packets: z.array(
-    z.object({
-      stream_index: z.number(),
-      pts_time: z.coerce.number().optional(),
-      dts_time: z.coerce.number().optional(),
-      size: z.coerce.number(),
-      flags: z.string(),
-    }),
-  ),
-})
-
-/** Watches a camera for some seconds as the recorder would. */
-export async function checkCamera(camera: Camera, signal: AbortSignal): Promise<CheckedCamera> {
+/** Records a camera for some seconds, as the recorder would, and judges what has reached the file. */
+export async function checkCamera(
+  camera: Camera,
+  options: CheckOptions,
+  signal: AbortSignal,
+): Promise<CheckedCamera> {
   const subject = camera.name
-  const input = cameraInput(camera, { stallAfterMs: patienceMs, lateVideo: false })
-  const entries =
-    'stream=index,codec_type,codec_name,width,height:packet=stream_index,pts_time,dts_time,size,flags'
-  const command = ['ffprobe', '-v', 'error', '-of', 'json', '-show_entries', entries]
-  const end = await runChild(
-    [...command, '-read_intervals', `%+${watchSeconds}`, ...input.args],
-    { stdin: input.stdin, atMostMs },
+  if (options.current) {
+    const sample = await sampleOpenFile(camera, options.current)
+    if (sample) return { finding: judgeSample(camera, sample), sample }
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'check-camera-'))
+  try {
+    const { remembered, video } = options
+    let trial = await record(camera, remembered, { folder, video }, signal)
+    // What it sends takes another container: the recorder would begin anew, too.
+    if (trial.stream && !isAsExpected(camera, remembered, trial.stream)) {
+      await sleep(1000)
+      trial = await record(camera, trial.stream, { folder, video }, signal)
+    }
+    const { sample, end } = trial
+    if (!sample) return { finding: { is: 'fault', subject, text: whyNothing(camera, end) } }
+    if (end && !isEnough(sample))
+      return { finding: { is: 'fault', subject, text: whyBrief(camera, sample, end) } }
+    const unplayable = await playFault(join(folder, sample.file), signal)
+    if (unplayable !== undefined) return { finding: { is: 'fault', subject, text: unplayable } }
+    return { finding: judgeSample(camera, sample), sample }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+interface Trial {
+  stream: StreamInfo | undefined
+  sample: (CameraSample & { file: string }) | undefined
+  /** How FFmpeg ended, unless we ended it. */
+  end: ChildEnd | undefined
+}
+
+async function record(
+  camera: Camera,
+  known: StreamInfo | undefined,
+  { folder, video }: { folder: string; video: VideoOutput },
+  signal: AbortSignal,
+): Promise<Trial> {
+  const reader = new StreamReader()
+  const { args, stdin } = recordingInput(camera, known, {
+    ...{ openFolder: folder, segmentSeconds: oneSegmentSeconds, video },
+    ...{ stallAfterMs: patienceMs, lateVideo: false },
+  })
+  const state: { isUnexpected: boolean; end?: ChildEnd } = { isUnexpected: false }
+  const child = startChild(['ffmpeg', ...args], {
+    ...{ stdin, pipes: 2 },
+    onLine: (line) => {
+      const isListed = reader.read(line)
+      if (isListed && reader.stream)
+        state.isUnexpected ||= !isAsExpected(camera, known, reader.stream)
+      return !/\[(info|verbose|debug)\]/.test(line)
+    },
+  })
+  for (const output of child.outputs) output.resume()
+  const untilMs = performance.now() + atMostMs
+  void child.ended.then((end) => (state.end = end))
+  let sample: Trial['sample']
+  while (!state.end && !state.isUnexpected && !signal.aborted && performance.now() < untilMs) {
+    await child.endsWithin(pollMs)
+    sample = await sampleNewest(folder, reader.stream)
+    if (sample && isEnough(sample)) break
+  }
+  const { end } = state
+  child.kill('SIGINT')
+  if (!(await child.endsWithin(endsWithinMs))) child.kill('SIGKILL')
+  await child.endsWithin(endsWithinMs)
+  return { stream: reader.stream, sample: await sampleNewest(folder, reader.stream), end }
+}
+
+function isEnough({ seconds, keyframes }: CameraSample): boolean {
+  return seconds >= (keyframes > 1 ? enoughSeconds : watchSeconds)
+}
+
+/** The file that our recorder writes at this moment, as it has it in memory for itself. */
+async function sampleOpenFile(
+  camera: Camera,
+  { openFolder, stream }: CurrentRecording,
+): Promise<CameraSample | undefined> {
+  const names = await readdir(openFolder).catch(() => [])
+  const isOurs = (name: string): boolean =>
+    parseSegmentName(closedName(name))?.camera === camera.name
+  const newest = names.filter(isOurs).sort().at(-1)
+  return newest === undefined ? undefined : sampleFile(join(openFolder, newest), stream)
+}
+
+async function sampleNewest(
+  folder: string,
+  stream: StreamInfo | undefined,
+): Promise<Trial['sample']> {
+  const file = (await readdir(folder)).sort().at(-1)
+  const sample = file && stream ? await sampleFile(join(folder, file), stream) : undefined
+  return sample && file ? { ...sample, file } : undefined
+}
+
+/** The last seconds of a file that is being written; undefined where there is not yet enough in it. */
+async function sampleFile(path: string, stream: StreamInfo): Promise<CameraSample | undefined> {
+  const file = await open(path, 'r')
+  try {
+    const reader = new FragmentReader(file, indexWindowBytes)
+    const { headers } = await reader.header()
+    let frames: { at: number; isKey: boolean }[] = []
+    let parts: { at: number; bytes: number; sounds: number }[] = []
+    for (let next = await reader.next(); next; next = await reader.next()) {
+      const part = { at: 0, bytes: 0, sounds: 0 }
+      for (const { track, time, durations, sizes, syncs } of next.runs) {
+        const header = headers[track - 1]
+        part.bytes += sizes.reduce((sum, bytes) => sum + bytes, 0)
+        if (header?.type === 'audio') part.sounds += sizes.length
+        if (header?.type !== 'video') continue
+        let ticks = time
+        for (const [n, duration] of durations.entries()) {
+          frames.push({ at: ticks / header.ticksPerSecond, isKey: syncs[n] === true })
+          ticks += duration
+        }
+      }
+      part.at = frames.at(-1)?.at ?? 0
+      parts.push(part)
+      const from = part.at - 2 * watchSeconds
+      if ((frames[0]?.at ?? 0) < from - watchSeconds) {
+        frames = frames.filter(({ at }) => at >= from)
+        parts = parts.filter(({ at }) => at >= from)
+      }
+    }
+    return summed(frames, parts, stream)
+  } catch {
+    return undefined
+  } finally {
+    await file.close()
+  }
+}
+
+function summed(
+  frames: { at: number; isKey: boolean }[],
+  parts: { bytes: number; sounds: number }[],
+  stream: StreamInfo,
+): CameraSample | undefined {
+  const [begin, end] = [frames[0]?.at ?? 0, frames.at(-1)?.at ?? 0]
+  const seconds = end - begin
+  if (frames.length < 2 || seconds <= 0) return undefined
+  const keys = frames.filter(({ isKey }) => isKey).map(({ at }) => at)
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
+  return {
+    ...{ stream, seconds, fps: (frames.length - 1) / seconds },
+    ...{ bitsPerSecond: (8 * bytes) / seconds, keyframes: keys.length },
+    keyframeEverySeconds: longestStep([begin, ...keys, end]),
+    sounds: parts.reduce((sum, part) => sum + part.sounds, 0),
+  }
+}
+
+function longestStep(times: number[]): number {
+  return Math.max(...times.slice(1).map((time, index) => time - (times[index] ?? time)))
+}
+
+/** What ffprobe has against a recording. */
+async function playFault(path: string, signal: AbortSignal): Promise<string | undefined> {
+  const entries = ['-show_entries', 'stream=codec_type', '-of', 'csv=p=0']
+  const command = ['ffprobe', '-v', 'error', '-protocol_whitelist', 'file', ...entries]
+  const { stdout, code, lines } = await runChild(
+    [...command, `file:${path}`],
+    { atMostMs: patienceMs },
     signal,
   )
-  const sample = readSample(end.stdout)
-  if (sample) return { finding: judgeSample(camera, sample), sample }
+  if (code === 0 && stdout.includes('video')) return undefined
+  return `what FFmpeg records of it can't be played${lines[0] ? ` (${lines[0].replaceAll(path, '')})` : ''}`
+}
+
+function whyNothing(camera: Camera, end: ChildEnd | undefined): string {
   // One that we ended ourselves was not ended by a signal, for whoever reads it.
-  const why = end.timedOut ? { code: 1, signal: null, lines: ['timed out'] } : end
-  const { text } = why.code === 0 ? noVideo(camera) : diagnose(camera, why)
-  return { finding: { is: 'fault', subject, text } }
+  if (!end || end.code === 0 || end.signal) return noVideo(camera).text
+  return diagnose(camera, end).text
+}
+
+/** Of a camera that has ended the recording itself. */
+function whyBrief(camera: Camera, { seconds }: CameraSample, end: ChildEnd): string {
+  const { kind, text } = diagnose(camera, end)
+  const after = `after ${Math.round(seconds)} s of video`
+  if (kind !== 'silent') return `${text}, ${after}`
+  return `${addressOf(camera)} fell silent ${after}: look at its network (cable, Wi-Fi, power), or restart it`
 }
 
 /** Pure: whether what a camera sends records well. */
 export function judgeSample(camera: Camera, sample: CameraSample): Finding {
-  const { video, width, height, fps, keyframeEverySeconds: every, audio, seconds } = sample
+  const { stream, fps, keyframeEverySeconds: every, seconds, sounds } = sample
+  const { video, width, height, audio } = stream
   const subject = camera.name
   const key =
     sample.keyframes < 2
       ? `no second keyframe within ${Math.round(seconds)} s`
       : `a keyframe every ${every.toFixed(1)} s`
   const rate = `${(sample.bitsPerSecond / 1e6).toFixed(1)} Mbit/s`
-  const what = [`${video} ${width}x${height}`, `${Math.round(fps)} fps`, key, rate]
-  const { hostname, port, protocol } = new URL(camera.url)
-  const address = `${hostname}:${port || defaultPorts[protocol.slice(0, -1)]}`
-  const text = `${address} sends ${[...what, audio ?? 'no audio'].join(', ')}`
-  if (seconds + 1 / fps < watchSeconds - 1) {
-    const mend = 'look at its network (cable, Wi-Fi, power), or restart it'
-    const silent = `${address} fell silent after ${Math.round(seconds)} s of video: ${mend}`
-    return { is: 'fault', subject, text: silent }
-  }
+  const shownFps = fps < 4 ? Number(fps.toFixed(1)) : Math.round(fps)
+  const what = [
+    `${video} ${width}x${height}`,
+    `${shownFps} fps`,
+    key,
+    rate,
+    soundText(camera, sample),
+  ]
+  const text = `${addressOf(camera)} sends ${what.join(', ')}`
+  if (
+    audio !== undefined &&
+    camera.audio === 'auto' &&
+    !recordsSound(camera, stream) &&
+    sounds === 0
+  )
+    return {
+      is: 'warning',
+      subject,
+      text: `${text}; CAMERA_${camera.number}_AUDIO=none silences this`,
+    }
   // As it is shown: the clocks of cameras are not exact.
   if (Number(every.toFixed(1)) <= longestKeyframeSeconds) return { is: 'ok', subject, text }
   const mend =
@@ -98,48 +281,17 @@ export function judgeSample(camera: Camera, sample: CameraSample): Finding {
   return { is: 'warning', subject, text: `${text}: ${mend}` }
 }
 
-type Packet = z.infer<typeof probed>['packets'][number]
-
-function readSample(json: string): CameraSample | undefined {
-  const { data } = probed.safeParse(parseJson(json))
-  const video = data?.streams.find(({ codec_type: type }) => type === 'video')
-  if (!data || !video?.codec_name || !video.width || !video.height) return undefined
-  const of = data.packets.filter(({ stream_index: index }) => index === video.index)
-  const times = timesOf(of)
-  const [begin, end] = [Math.min(...times), Math.max(...times)]
-  const seconds = end - begin
-  if (times.length < 2 || seconds <= 0) return undefined
-  const keys = times.filter((_, index) => of[index]?.flags.includes('K'))
-  const bytes = data.packets.reduce((sum, { size }) => sum + size, 0)
-  return {
-    ...{ video: video.codec_name, width: video.width, height: video.height },
-    audio: data.streams.find(({ codec_type: type }) => type === 'audio')?.codec_name,
-    fps: (times.length - 1) / seconds,
-    bitsPerSecond: (8 * bytes) / seconds,
-    keyframes: keys.length,
-    keyframeEverySeconds: longestStep([begin, ...keys, end]),
-    seconds,
-  }
+function addressOf({ url }: Camera): string {
+  const { hostname, port, protocol } = new URL(url)
+  return `${hostname}:${port || defaultPorts[protocol.slice(0, -1)]}`
 }
 
-/** When each packet is due; of the first ones, often the first keyframe, cameras say nothing. */
-function timesOf(packets: Packet[]): number[] {
-  const said = packets.map(({ pts_time: pts, dts_time: dts }) => pts ?? dts)
-  const first = said.findIndex((time) => time !== undefined)
-  const last = said.findLastIndex((time) => time !== undefined)
-  const [from = 0, to = 0] = [said[first], said[last]]
-  const step = (to - from) / Math.max(1, last - first)
-  return first < 0 ? [] : said.map((time, index) => time ?? from + (index - first) * step)
-}
-
-function longestStep(times: number[]): number {
-  return Math.max(...times.slice(1).map((time, index) => time - (times[index] ?? time)))
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+function soundText(camera: Camera, { stream, sounds }: CameraSample): string {
+  const { audio } = stream
+  if (audio === undefined) return 'no audio'
+  if (camera.audio === 'none') return `${audio} (not recorded: CAMERA_${camera.number}_AUDIO=none)`
+  if (audio === 'unknown')
+    return 'and sound of a codec that FFmpeg does not know, which is not recorded'
+  if (!recordsSound(camera, stream)) return `and sound as ${audio}, which cannot be recorded`
+  return sounds > 0 ? audio : `${audio}, though no sound has come yet (is its microphone off?)`
 }

@@ -1,5 +1,6 @@
 // check.sh: everything that start.sh checks and more, before anything runs or while it does: this
 // machine, every camera, the bucket. Exit code 1 with a fault.
+import { setMaxListeners } from 'node:events'
 import { systemClock } from '../daemon/clock.ts'
 import {
   applyEnvironment,
@@ -9,14 +10,16 @@ import {
 } from '../daemon/environment.ts'
 import { describeError } from '../daemon/logger.ts'
 import { Redactor } from '../daemon/redact.ts'
-import { readRecorderConfig, type RecorderConfig } from '../recorder/config.ts'
+import { StreamMemory } from '../recorder/stream-info.ts'
+import { withoutCredentials } from '../recorder/camera-url.ts'
+import { readRecorderConfig, type Camera, type RecorderConfig } from '../recorder/config.ts'
 import { baseFolder } from '../segments/installation.ts'
 import { foldersBelow } from '../segments/folders.ts'
 import { readUploaderConfig, type UploaderConfig } from '../uploader/config.ts'
 import { S3ObjectStore } from '../uploader/s3-object-store.ts'
 import { readArguments } from './arguments.ts'
 import { baseFolderFaults } from './base-folder.ts'
-import { checkCamera, type CheckedCamera } from './check-camera.ts'
+import { checkCamera, type CheckedCamera, type CurrentRecording } from './check-camera.ts'
 import {
   checkClock,
   checkDisk,
@@ -27,9 +30,12 @@ import {
 } from './check-machine.ts'
 import { checkBucket } from './check-store.ts'
 import { findingsText, type Finding } from './finding.ts'
+import { readReport, type InstallationReport } from './installation-report.ts'
+import { isAlive } from './judgement.ts'
 import { mergeChecks } from './merged-checks.ts'
 
-const atMostMs = 13_000
+/** Cameras are given 25 s. */
+const atMostMs = 28_000
 const unread = { is: 'warning', text: 'not looked at: mend the settings first' } as const
 
 const { values } = readArguments(
@@ -55,7 +61,7 @@ async function checkAll(): Promise<Finding[]> {
   const signal = AbortSignal.timeout(atMostMs)
   const [machine, cameras, store] = await Promise.all([
     checkPrograms(recorder),
-    checkCameras(recorder, signal),
+    checkCameras(environment, recorder, signal),
     checkStore(uploader, signal),
   ])
   const rate = cameras.reduce((sum, { sample }) => sum + (sample?.bitsPerSecond ?? 0), 0)
@@ -108,11 +114,35 @@ function configuration(environment: Environment): Finding[] {
 }
 
 async function checkCameras(
+  environment: Environment,
   recorder: Read<RecorderConfig>,
   signal: AbortSignal,
 ): Promise<CheckedCamera[]> {
   if (!('config' in recorder)) return [{ finding: { ...unread, subject: 'cameras' } }]
-  return Promise.all(recorder.config.cameras.map(async (camera) => checkCamera(camera, signal)))
+  const { cameras, video, folders } = recorder.config
+  // Each listens, and Node warns of more than ten.
+  setMaxListeners(0, signal)
+  const report = await readReport(environment)
+  return Promise.all(
+    cameras.map(async (camera) => {
+      const current = currentRecording(report, camera)
+      const remembered = await new StreamMemory(folders.streams).recall(camera)
+      return checkCamera(camera, { video, current, remembered }, signal)
+    }),
+  )
+}
+
+/** How our own recorder records a camera at this moment, from this very URL. */
+function currentRecording(
+  { recorder, base }: InstallationReport,
+  camera: Camera,
+): CurrentRecording | undefined {
+  if (!isAlive(recorder, systemClock.now())) return undefined
+  const status = recorder.status?.cameras?.find(({ name }) => name === camera.name)
+  const isSame = status?.url === withoutCredentials(camera.url)
+  if (!isSame || status?.state !== 'recording' || !status.stream) return undefined
+  const openFolder = foldersBelow(recorder.base ?? base).open
+  return { openFolder, stream: status.stream }
 }
 
 async function checkStore(

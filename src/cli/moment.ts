@@ -3,12 +3,14 @@ import { localInstants } from '../segments/segment-name.ts'
 import type { Span } from './spans.ts'
 
 const pattern =
-  /^(?:(\d{4}-\d\d-\d\d)(?:[T ]+|$))?(?:(\d\d?):(\d\d)(?::(\d\d))?)?\s*(Z|[+-]\d\d:?\d\d)?$/
+  /^(?:(\d{4}-\d\d-\d\d)(?:[T ]+|$))?(?:(\d\d?):(\d\d)(?::(\d\d)(\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/
 
 /** What a text says of a moment; an empty offset is local time. */
 interface Written {
   date: string | undefined
   time: string
+  /** Of the second. */
+  fractionMs: number
   offset: string
 }
 
@@ -65,25 +67,26 @@ export function isDay(text: string): boolean {
 }
 
 function read(text: string): Written | undefined {
-  const [, date, hours, minutes = '00', seconds = '00', offset = ''] =
+  const [, date, hours, minutes = '00', seconds = '00', fraction = '', offset = ''] =
     pattern.exec(text.trim()) ?? []
   if ((date === undefined && hours === undefined) || (date !== undefined && !isDay(date)))
     return undefined
   const time = `${(hours ?? '0').padStart(2, '0')}:${minutes}:${seconds}`
   const zone = offset.replace(/^([+-]\d\d)(\d\d)$/, '$1:$2')
   const isTime = !Number.isNaN(Date.parse(`2000-01-01T${time}${zone || 'Z'}`))
-  return isTime ? { date, time, offset: zone } : undefined
+  const fractionMs = Number(fraction.slice(1, 4).padEnd(3, '0'))
+  return isTime ? { date, time, fractionMs, offset: zone } : undefined
 }
 
 /** Once, but in local time twice in the hour that a DST change repeats, and never in the one it skips. */
-function instantsOf({ time, offset }: Written, date: string): number[] {
+function instantsOf({ time, fractionMs, offset }: Written, date: string): number[] {
   const at = Date.parse(`${date}T${time}${offset}`)
-  if (offset !== '') return [at]
+  if (offset !== '') return [at + fractionMs]
   const shown = localTime(at)
   const local = localInstants(shown.date.replaceAll('-', ''), shown.time.replaceAll(':', ''))
   // Where summer time begins at midnight, the day begins an hour later.
   const isShown = shown.time === time || /^(00|24):00:00$/.test(time)
-  return isShown ? local : []
+  return isShown ? local.map((ms) => ms + fractionMs) : []
 }
 
 function skipped(option: string, text: string): string {

@@ -1,15 +1,14 @@
-import type { StreamInfo } from '../recorder/stream-probe.ts'
+import type { StreamInfo } from '../recorder/stream-info.ts'
 import type { DaemonReport, InstallationReport } from './installation-report.ts'
 import { diskIsFull, fullDiskProblem, isAlive } from './judgement.ts'
 import { wrap } from '../daemon/units.ts'
 
 const width = 98
 
-/** `h264 1280x720 25 fps, aac` */
-export function streamText({ video, width: columns, height, fps, audio }: StreamInfo): string {
+/** `h264 1280x720, aac` */
+export function streamText({ video, width: columns, height, audio }: StreamInfo): string {
   const size = columns && height ? ` ${columns}x${height}` : ''
-  const rate = fps ? ` ${fps} fps` : ''
-  return `${video}${size}${rate}, ${audio ?? 'no audio'}`
+  return `${video}${size}, ${audio ?? 'no audio'}`
 }
 
 /** Whether every camera records or has failed once, and S3 has answered or not. */

@@ -23,10 +23,10 @@ export function localTime(epochMs: number): LocalTime {
   }
 }
 
-/** ISO 8601 with the local offset: `2025-01-25T15:30:45+01:00`. */
+/** ISO 8601 with the local offset: `2025-01-25T15:30:45.123+01:00`. */
 export function isoLocal(epochMs: number): string {
-  const { date, time, offset } = localTime(epochMs)
-  return `${date}T${time}${offset}`
+  const { date, time, fraction, offset } = localTime(epochMs)
+  return `${date}T${time}${fraction}${offset}`
 }
 
 function pad(value: number, width = 2): string {

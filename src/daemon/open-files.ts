@@ -65,12 +65,6 @@ export class OpenFiles {
   }
 }
 
-/** Whether no name leads to an open file any more: what is written to it is lost when it is closed. */
-export async function isDeleted({ pid, descriptor }: OpenFile): Promise<boolean> {
-  const stats = await stat(`/proc/${pid}/fd/${descriptor}`).catch(() => undefined)
-  return stats?.nlink === 0
-}
-
 /** What the kernel appends to the path of a file without a name. */
 export const deletedMark = / \(deleted\)$/
 

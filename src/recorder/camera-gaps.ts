@@ -1,10 +1,12 @@
 import type { Clock } from '../daemon/clock.ts'
 import { describeError } from '../daemon/logger.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
-import { cameraPaused, type Gap, type Gaps } from '../segments/gaps.ts'
+import { cameraPaused, isPause, type Gaps, type OpenGap } from '../segments/gaps.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RunEnd } from './ffmpeg-run.ts'
 import type { PastFootage } from './past-footage.ts'
+import type { FootageSpan } from './run-segments.ts'
+import type { Stall } from './stall-verdict.ts'
 
 /** How far a camera's footage has come, for the status file and for the recorder after this one. */
 export interface Footage {
@@ -16,21 +18,27 @@ export interface Footage {
 
 const recorderDown = 'recorder down'
 const retryMs = 10_000
-/** A camera's time stamps may cover so much less than the time that went by, at night for example. */
-const lateMs = 1500
+/** A shorter time between two recordings is none in which anything is missing. */
+const leastGapMs = 1000
 
-/** Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/`. */
+/**
+ * Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/` when it
+ * begins, and another one when it is over: when the first segment behind it is closed.
+ */
 export class CameraGaps {
   readonly #camera: string
   readonly #gaps: Gaps
   readonly #clock: Clock
   readonly #problems: ProblemLog
-  /** Of footage of this recorder by the monotonic clock, of an earlier one's by the wall clock. */
-  #until: { monotonicMs: number } | { wallMs: number } | undefined
-  #totalMs = 0
+  /** Where the footage ends that was closed last; in epoch ms. */
+  #closedUntilMs: number | undefined
+  /** When a frame last came, on the monotonic clock; undefined before the first of this recorder. */
+  #aliveMs: number | undefined
   /** How long the present gap has had which reason. */
   readonly #reasons = new Map<string, number>()
   #reason: { text: string; sinceMs: number } | undefined
+  /** Lines are written one after the other. */
+  #writing: Promise<void> = Promise.resolve()
 
   constructor(
     camera: string,
@@ -42,60 +50,71 @@ export class CameraGaps {
     this.#clock = deps.clock
     this.#problems = deps.problems
     if (!before) return
-    this.#until = { wallMs: before.untilMs }
+    this.#closedUntilMs = before.untilMs
     if (before.gap) this.#reasons.set(before.gap, before.downSinceMs - before.untilMs)
-    this.#reasons.set(recorderDown, Math.max(0, this.#clock.now() - before.downSinceMs))
-    this.failed(recorderDown)
+    this.#wasDown(before.downSinceMs)
+  }
+
+  #wasDown(sinceMs: number): void {
+    this.#reasons.set(recorderDown, Math.max(0, this.#clock.now() - sinceMs))
+    this.#reason = { text: recorderDown, sinceMs: this.#clock.monotonicMs() }
   }
 
   get status(): Footage {
-    const untilMs = this.#untilMs()
+    const untilMs =
+      this.#aliveMs === undefined
+        ? this.#closedUntilMs
+        : this.#clock.now() - (this.#clock.monotonicMs() - this.#aliveMs)
     const footageUntil = untilMs === undefined ? undefined : new Date(untilMs).toISOString()
-    return { footageUntil, gap: this.#mainReason() }
+    return { footageUntil, gap: this.#reason && this.#mainReason() }
   }
 
-  /** Footage has been written just now: so much since it goes on. */
-  footage(totalMs: number): void {
-    const fromMs = this.#untilMs()
-    const reason = this.#mainReason()
-    this.#until = { monotonicMs: this.#writtenUntil(totalMs, reason === undefined) }
-    if (reason === undefined) return
+  /** A frame has come. */
+  alive(): void {
+    this.#aliveMs = this.#clock.monotonicMs()
+    this.#count(this.#aliveMs)
     this.#reason = undefined
-    this.#reasons.clear()
-    if (fromMs === undefined) return
-    void this.#write({ camera: this.#camera, fromMs, toMs: this.#clock.now() - totalMs, reason })
   }
 
-  /** Some is missing that was no reason to begin anew; in epoch ms. */
-  paused(fromMs: number, toMs: number): void {
-    void this.#write({ camera: this.#camera, fromMs, toMs, reason: cameraPaused })
+  /** A segment is closed; called in their order. */
+  recorded({ fromMs, toMs, stepMs }: FootageSpan): void {
+    const untilMs = this.#closedUntilMs
+    this.#closedUntilMs = toMs
+    const reason = this.#mainReason()
+    const missingMs = untilMs === undefined ? 0 : fromMs - untilMs
+    const isGap =
+      reason === undefined
+        ? isPause(missingMs / 1000, stepMs / 1000)
+        : missingMs >= Math.max(leastGapMs, 2 * stepMs)
+    if (untilMs !== undefined && isGap) {
+      const gap = { camera: this.#camera, fromMs: untilMs, toMs: fromMs }
+      this.#write(async () => this.#gaps.append({ ...gap, reason: reason ?? cameraPaused }))
+    } else if (untilMs !== undefined && reason !== undefined) {
+      // What was opened is over, though nothing is missing.
+      const over = { camera: this.#camera, fromMs: untilMs, toMs: untilMs, reason }
+      this.#write(async () => this.#gaps.closeOpen(over))
+    }
+    this.#reasons.clear()
+  }
+
+  /** The same for a segment that an earlier recorder has left behind, which wasn't down before it. */
+  adopted(span: FootageSpan): void {
+    this.#reason = undefined
+    this.#reasons.delete(recorderDown)
+    this.recorded(span)
+    this.#wasDown(span.toMs)
   }
 
   /** There is none, from now on for this reason. */
   failed(reason: string): void {
     const sinceMs = this.#clock.monotonicMs()
     this.#count(sinceMs)
+    const isNew = this.#reasons.size === 0 && this.#reason === undefined
     this.#reason = { text: reason, sinceMs }
-  }
-
-  /**
-   * Until now, unless it is much less than the time that went by: what FFmpeg still had, or the
-   * network, when a camera had long fallen silent, is of then.
-   */
-  #writtenUntil(totalMs: number, goesOn: boolean): number {
-    const nowMs = this.#clock.monotonicMs()
-    const advancedMs = totalMs >= this.#totalMs ? totalMs - this.#totalMs : totalMs
-    this.#totalMs = totalMs
-    if (!goesOn || !this.#until || 'wallMs' in this.#until) return nowMs
-    const { monotonicMs: untilMs } = this.#until
-    return nowMs - untilMs - advancedMs > lateMs ? untilMs + advancedMs : nowMs
-  }
-
-  /** As the wall clock of now has it: one that was set in a gap makes the gap no longer. */
-  #untilMs(): number | undefined {
-    if (!this.#until) return undefined
-    if ('wallMs' in this.#until) return this.#until.wallMs
-    return this.#clock.now() - (this.#clock.monotonicMs() - this.#until.monotonicMs)
+    const fromMs = this.#closedUntilMs
+    if (!isNew || fromMs === undefined) return
+    const open: OpenGap = { camera: this.#camera, fromMs, reason }
+    this.#write(async () => this.#gaps.open(open))
   }
 
   #count(nowMs: number): void {
@@ -105,28 +124,31 @@ export class CameraGaps {
     this.#reason.sinceMs = nowMs
   }
 
-  /** The reason that has held for most of the gap. */
+  /** The reason that has held for most of the gap; undefined where there is none. */
   #mainReason(): string | undefined {
-    if (!this.#reason) return undefined
     this.#count(this.#clock.monotonicMs())
     const [most] = [...this.#reasons].sort(([, a], [, b]) => b - a)
     return most?.[0]
   }
 
   /** Again and again, for a disk may be full. */
-  async #write(gap: Gap): Promise<void> {
-    const subject = `gaps of ${gap.camera}`
-    for (;;) {
-      try {
-        await this.#gaps.append(gap)
-        this.#problems.over(subject)
-        return
-      } catch (error) {
-        const reason = describeError(error)
-        this.#problems.report(subject, reason, { ...gap, reason }, 'a gap cannot be noted')
-        await this.#clock.sleep(retryMs)
+  #write(line: () => Promise<void>): void {
+    const subject = `gaps of ${this.#camera}`
+    const write = async (): Promise<void> => {
+      for (;;) {
+        try {
+          await line()
+          this.#problems.over(subject)
+          return
+        } catch (error) {
+          const reason = describeError(error)
+          const fields = { camera: this.#camera, reason }
+          this.#problems.report(subject, reason, fields, 'a gap cannot be noted')
+          await this.#clock.sleep(retryMs)
+        }
       }
     }
+    this.#writing = this.#writing.then(write)
   }
 }
 
@@ -146,16 +168,22 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   other: 'FFmpeg died',
 }
 
+const byStall: Record<Stall, string> = {
+  'process gone': 'FFmpeg died',
+  'file deleted': 'file deleted',
+  'no file open': 'no file open',
+  'file not growing': 'file not growing',
+  'no new video': 'camera silent',
+  'no video since the start': 'no video',
+}
+
 /** The reason for a gap that begins, or goes on, with this end of an attempt. */
 export function gapReason(end: RunEnd): string {
   switch (end.why) {
     case 'stopped':
       return recorderDown
     case 'stalled':
-      if (end.stall === 'process gone') return 'FFmpeg died'
-      if (/^no (new )?video/.test(end.stall)) return 'camera silent'
-      if (end.stall === 'no video since the start') return 'no video'
-      return end.stall
+      return byStall[end.stall]
     case 'stream changed':
       return 'stream changed'
     case 'locked':

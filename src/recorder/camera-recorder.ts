@@ -7,16 +7,17 @@ import type { Redactor } from '../daemon/redact.ts'
 import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import { withoutCredentials } from './camera-url.ts'
+import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
-import { CameraSegments } from './camera-segments.ts'
 import type { Camera } from './config.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
-import type { RecordingOptions } from './ffmpeg-args.ts'
+import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
-import { restartDelayMs, sessionPauseMs } from './restart-delay.ts'
-import { probeStream, type StreamInfo, type StreamMemory } from './stream-probe.ts'
+import { restartDelayMs } from './restart-delay.ts'
+import { RunSegments } from './run-segments.ts'
+import type { StreamInfo, StreamMemory } from './stream-info.ts'
 import type { CurrentFile, Watchdog } from './watchdog.ts'
 
 export interface CameraRecorderDeps {
@@ -60,7 +61,8 @@ export class CameraRecorder {
   #lateVideo = false
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
-  readonly #segments: CameraSegments
+  /** What the camera was found to send; undefined until it was, or was remembered. */
+  #known: StreamInfo | undefined
   readonly #gaps: CameraGaps
 
   /** `past` is where an earlier recorder left off, if there was one. */
@@ -70,13 +72,22 @@ export class CameraRecorder {
     const { clock } = deps.options
     this.#sinceMs = clock.monotonicMs()
     this.#restartsToday = new DailyCount(clock, past?.restartsToday)
-    this.#segments = new CameraSegments(camera.name, { ...deps, clock })
     this.#gaps = new CameraGaps(camera.name, past, { ...deps, clock })
+  }
+
+  /** Closes what an earlier recorder has left behind. */
+  async adopt(claimed: string): Promise<void> {
+    const { segments, log } = this.#deps
+    const adopted = await closeAbandoned(segments, claimed)
+    if (!adopted) return
+    log.info({ ...adopted.closed }, 'segment of an earlier run finished')
+    if (adopted.footage) this.#gaps.adopted(adopted.footage)
   }
 
   /** Records until the signal aborts; then the current segment has been finished. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps.options
+    this.#known = await this.#deps.streams.recall(this.#camera)
     while (!signal.aborted) {
       this.#enter('starting')
       const startedMs = clock.monotonicMs()
@@ -88,18 +99,15 @@ export class CameraRecorder {
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
       this.#lateVideo = kind === 'no video'
       const tookMs = clock.monotonicMs() - startedMs
-      const delayMs = restartDelayMs({ failures: this.#failures, kind, tookMs }, Math.random())
-      this.#reportEnd(end, delayMs)
+      const failures = Math.max(1, this.#failures)
+      const delayMs = restartDelayMs({ failures, kind, tookMs }, Math.random())
+      if (end.why === 'stream changed') this.#learn(end.found)
+      if (end.why !== 'stream changed' || this.#state === 'recording') this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       if (signal.aborted) return
       this.#restarts += 1
       this.#restartsToday.add()
     }
-  }
-
-  /** Puts what is recorded on the disk every few seconds, until the signal aborts. */
-  async keepSynced(signal: AbortSignal): Promise<void> {
-    await this.#segments.keepSynced(signal)
   }
 
   get status(): CameraStatus {
@@ -131,54 +139,54 @@ export class CameraRecorder {
   }
 
   async #tryToRecord(signal: AbortSignal): Promise<RunEnd> {
-    const stream = await this.#knownStream(signal)
     if (signal.aborted) return { why: 'stopped' }
-    if ('kind' in stream) return { why: 'ended', diagnosis: stream }
-    this.#stream = stream
-    const end = await this.#record(stream, signal)
+    this.#stream = this.#known
+    const end = await this.#record(signal)
     if (end.why === 'locked') await this.#endHolder(end.lockFile)
-    if (needsProbe(end)) await this.#deps.streams.forget(this.#camera)
     return end
   }
 
-  async #knownStream(signal: AbortSignal): Promise<StreamInfo | Diagnosis> {
-    const { streams, options, log } = this.#deps
-    const known = await streams.recall(this.#camera)
-    if (known) return known
-    const how = { stallAfterMs: options.stallAfterMs, lateVideo: this.#lateVideo }
-    const found = await probeStream(this.#camera, how, signal)
-    if ('kind' in found) return found
-    await streams.remember(this.#camera, found).catch((error: unknown) => {
-      log.warn({ camera: this.#camera.name, error }, 'cannot remember what the camera sends')
-    })
-    // Old cameras mix two sessions when a client returns at once.
-    await options.clock.sleep(sessionPauseMs, signal)
-    return found
-  }
-
-  async #record(stream: StreamInfo, signal: AbortSignal): Promise<RunEnd> {
-    const { options, watchdog, redactor, log } = this.#deps
+  async #record(signal: AbortSignal): Promise<RunEnd> {
+    const { options, watchdog, redactor, log, segments } = this.#deps
     const camera = this.#camera.name
     const how = { ...options, lateVideo: this.#lateVideo }
-    const run = new FfmpegRun(this.#camera, stream, how, {
+    const run = new FfmpegRun(this.#camera, this.#known, how, {
       recording: () => this.#reportRecording(run.stream),
-      footage: (totalMs) => this.#gaps.footage(totalMs),
-      paused: (fromMs, toMs) => this.#gaps.paused(fromMs, toMs),
-      segmentOpened: (file) => this.#segments.opened(file),
-      segmentClosed: (file, seconds) => this.#segments.closed(file, seconds),
+      footage: () => this.#gaps.alive(),
+      segmentOpened: (file) => written.opened(file),
+      segmentClosed: () => written.closed(),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
     })
+    const written = new RunSegments({
+      ...{ camera, times: run.times, segments, clock: options.clock, log },
+      onFootage: (span) => this.#gaps.recorded(span),
+    })
     this.#run = run
-    watchdog.watch(run)
+    watchdog.watch(run, written)
     const stop = (): void => run.stop()
     signal.addEventListener('abort', stop, { once: true })
+    const ended = new AbortController()
+    const keptUp = written.keepUp(ended.signal)
     const end = await run.ended
+    ended.abort()
+    await keptUp
     signal.removeEventListener('abort', stop)
     this.#run = undefined
     if (run.finishedSegment) this.#failures = 0
-    // Locked out, it has written nothing: what lies in `open/` is still the other's.
-    if (end.why !== 'locked') await this.#segments.closeAll()
+    // Locked out, it has written nothing: what is in `open/` is still the other's.
+    if (end.why !== 'locked') await written.finish()
     return end
+  }
+
+  /** What can't be recorded is found out anew by the next recorder: FFmpeg, or the camera, may be another. */
+  #learn(found: StreamInfo): void {
+    const { streams, log } = this.#deps
+    this.#known = found
+    const isSoundLost = found.audio !== undefined && !recordsSound(this.#camera, found)
+    const remembered = isSoundLost ? { ...found, audio: undefined } : found
+    void streams.remember(this.#camera, remembered).catch((error: unknown) => {
+      log.warn({ camera: this.#camera.name, error }, 'cannot remember what the camera sends')
+    })
   }
 
   /** An FFmpeg of an earlier recorder that a silent camera keeps from ending. */
@@ -191,10 +199,13 @@ export class CameraRecorder {
     }
   }
 
-  #reportRecording(stream: StreamInfo): void {
+  #reportRecording(stream: StreamInfo | undefined): void {
+    if (stream) this.#learn(stream)
     this.#stream = stream
-    const { video, width, height, audio } = stream
+    const { video, width, height } = stream ?? {}
     const camera = this.#camera.name
+    const isSilent = !stream?.audio || !recordsSound(this.#camera, stream)
+    const audio = isSilent ? 'none' : stream.audio
     const over = this.#deps.problems.over(camera)
     const before = over && { after: over.reason, tries: over.tries, since: over.since }
     const size = width && height ? `${width}x${height}` : undefined
@@ -230,12 +241,6 @@ function endProcess(pid: number): void {
   }
 }
 
-/** Whether an end may mean that the camera doesn't send what was remembered of it. */
-function needsProbe(end: RunEnd): boolean {
-  if (end.why === 'stream changed') return true
-  return end.why === 'ended' && end.diagnosis.kind === 'other'
-}
-
 function describeEnd(end: RunEnd): string {
   switch (end.why) {
     case 'stopped':
@@ -244,7 +249,7 @@ function describeEnd(end: RunEnd): string {
       if (end.stall === 'file deleted') return 'its file in recordings/open/ was deleted'
       return `the camera or FFmpeg has stalled: ${end.stall}`
     case 'stream changed':
-      return `the camera now sends ${end.found}`
+      return `the camera now sends ${[end.found.video, end.found.audio].filter(Boolean).join(' and ')}`
     case 'locked':
       return 'another FFmpeg of this installation records the camera'
     case 'ended':

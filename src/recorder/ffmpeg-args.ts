@@ -1,12 +1,22 @@
 import { join } from 'node:path'
 import { segmentPattern } from '../segments/segment-name.ts'
+import {
+  bridgePackets,
+  bridgePictures,
+  flvTicksPerSecond,
+  soundTicksPerSecond,
+  videoTicksPerSecond,
+} from './bridge.ts'
 import type { Camera, VideoOutput } from './config.ts'
-import { soundTicksPerSecond, steadyTime, videoTicksPerSecond } from './steady-time.ts'
-import type { StreamInfo } from './stream-probe.ts'
+import { soundFormat } from './sound-formats.ts'
+import type { StreamInfo } from './stream-info.ts'
+import { fragmentSeconds } from './timing/run-times.ts'
 
 /** The descriptors on which FFmpeg reports closed segments and its progress. */
 const segmentListPipe = 3
 const progressPipe = 4
+/** No multiple of it is a second, so that no camera's frames come always just behind a report. */
+const reportEverySeconds = 0.47
 
 /** A program's arguments, and what it reads on stdin. */
 export interface Input {
@@ -14,42 +24,32 @@ export interface Input {
   stdin: string
 }
 
-/** FFmpeg's own patience is 5 s. */
-const lateVideoUs = 20_000_000
+/** FFmpeg's own patience is 5 s, or 5 MB. */
+const lateVideo = ['analyzeduration 90000000', 'probesize 64000000']
 
-const protocols = 'file,pipe,fd,rtsp,rtp,srtp,udp,tcp,tls,crypto,http,https,httpproxy,rtmp,rtmps'
+/** What a camera may lead FFmpeg to, by the scheme of its URL: never to a file of this machine. */
+const protocols: Record<string, string> = {
+  rtsp: 'pipe,fd,rtsp,rtp,srtp,udp,tcp',
+  rtsps: 'pipe,fd,rtsp,rtp,srtp,udp,tcp,tls',
+  http: 'pipe,fd,http,https,httpproxy,tcp,tls,crypto',
+  https: 'pipe,fd,http,https,httpproxy,tcp,tls,crypto',
+  rtmp: 'pipe,fd,rtmp,tcp',
+  rtmps: 'pipe,fd,rtmp,rtmps,tcp,tls',
+}
+/** And as what it may read what it gets there; MOV is in HLS. */
+const formats: Record<string, string> = {
+  rtsp: 'rtsp,mpegts',
+  rtsps: 'rtsp,mpegts',
+  http: 'flv,live_flv,mpegts,mpjpeg,hls,mov',
+  https: 'flv,live_flv,mpegts,mpjpeg,hls,mov',
+  rtmp: 'flv,live_flv',
+  rtmps: 'flv,live_flv',
+}
 
 export interface HowToConnect {
   stallAfterMs: number
   /** Whether it may last long until the first video comes. */
   lateVideo: boolean
-}
-
-/**
- * The camera as an input of ffmpeg or ffprobe. The URL goes through stdin, as a concat script of
- * one entry, so that no credential shows in `ps`.
- */
-export function cameraInput(
-  camera: Camera,
-  { stallAfterMs, lateVideo }: HowToConnect,
-  moreOptions: string[] = [],
-): Input {
-  // FFmpeg gives up after twice its timeout, in µs.
-  const timeoutUs = Math.round((stallAfterMs / 2) * 1000)
-  const options = camera.url.startsWith('rtsp')
-    ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]
-    : [`rw_timeout ${timeoutUs}`]
-  // Not for all: a camera that promises sound, and sends none, makes FFmpeg wait as long each time.
-  if (lateVideo) options.push(`analyzeduration ${lateVideoUs}`)
-  const script = ['ffconcat version 1.0', `file ${camera.url}`]
-  return {
-    args: ['-f', 'concat', '-safe', '0', '-protocol_whitelist', protocols, '-i', 'pipe:0'],
-    stdin: [
-      ...script,
-      ...[...options, ...moreOptions].map((option) => `option ${option}`),
-      '',
-    ].join('\n'),
-  }
 }
 
 export interface RecordingOptions {
@@ -59,36 +59,41 @@ export interface RecordingOptions {
   video: VideoOutput
 }
 
-/** FFmpeg's arguments for recording a camera in crash-safe segments, cut on the wall clock. */
+/**
+ * FFmpeg's arguments for recording a camera in crash-safe segments, cut on the wall clock. `known` is
+ * what the camera was last seen to send.
+ */
 export function recordingInput(
   camera: Camera,
-  stream: StreamInfo,
+  known: StreamInfo | undefined,
   options: RecordingOptions & HowToConnect,
 ): Input {
-  const isCopied = options.video.codec === 'copy'
-  const { args, stdin } = cameraInput(camera, options, [
-    // It is known what comes: FFmpeg need not count frames for a second before it writes the first.
-    'fpsprobesize 0',
-    // A decoder needs time stamps that don't jump; the clock here has such.
-    ...(isCopied ? [] : ['use_wallclock_as_timestamps 1']),
-  ])
+  const hasSound = recordsSound(camera, known)
+  const { args, stdin } = cameraInput(camera, hasSound, options)
   const output = join(options.openFolder.replaceAll('%', '%%'), segmentPattern(camera.name))
+  const isCopied = options.video.codec === 'copy'
+  const isRtsp = camera.url.startsWith('rtsp')
+  const ticks = isRtsp ? videoTicksPerSecond : (known?.ticksPerSecond ?? flvTicksPerSecond)
   return {
     args: [
       ...['-hide_banner', '-nostdin', '-loglevel', 'repeat+level+info'],
-      ...['-nostats', '-stats_period', '0.5', '-progress', `pipe:${progressPipe}`],
+      ...['-nostats', '-stats_period', String(reportEverySeconds)],
+      ...['-progress', `pipe:${progressPipe}`],
+      // Threads that decode a frame each would each hold one back.
+      ...(isCopied ? [] : ['-thread_type', 'slice']),
       ...args,
-      ...['-map', '0:v:0', ...videoArgs(stream, options.video)],
-      ...audioArgs(camera, stream),
-      ...(isCopied && camera.url.startsWith('rtsp') ? steadyTimeArgs(options.stallAfterMs) : []),
+      ...['-map', '0:v:0', ...videoArgs(known, options.video)],
+      ...(isCopied ? ['-bsf:v', bridgePackets(ticks, { tellsWaits: true })] : []),
+      ...(hasSound ? soundArgs(known, isRtsp ? soundTicksPerSecond : ticks) : ['-an']),
       ...['-dn', '-sn'],
-      ...['-f', 'segment', '-segment_format', 'mp4', '-strftime', '1', '-reset_timestamps', '1'],
+      // FFmpeg's own ideas of a jump, after which it would complain of every packet, and of how long
+      // picture waits for sound.
+      ...['-dts_error_threshold', '1e9', '-max_interleave_delta', '100000'],
+      ...['-f', 'segment', '-segment_format', containerOf(known), '-strftime', '1'],
       // Cuts at wall-clock multiples keep two segments from beginning in one second, when the
       // second would be written over the first.
       ...['-segment_time', String(options.segmentSeconds), '-segment_atclocktime', '1'],
-      // A fragment a second, flushed: killed at any moment, the file plays up to the last second.
-      '-segment_format_options',
-      `movflags=+empty_moov+default_base_moof:frag_duration=1000000:flush_packets=1:video_track_timescale=${videoTicksPerSecond}`,
+      ...['-segment_format_options', fragmentOptions.join(':')],
       ...['-segment_list', `pipe:${segmentListPipe}`, '-segment_list_type', 'csv'],
       output,
     ],
@@ -96,34 +101,106 @@ export function recordingInput(
   }
 }
 
-function videoArgs(stream: StreamInfo, video: VideoOutput): string[] {
+/**
+ * Fragments, flushed: killed at any moment, a file plays up to the last of them. Time stamps go on
+ * from file to file, and with them is written whose clock FFmpeg knows (see timing/sound-offset.ts).
+ */
+const fragmentOptions = [
+  'movflags=+empty_moov+default_base_moof+frag_discont',
+  `frag_duration=${fragmentSeconds * 1_000_000}`,
+  'avoid_negative_ts=disabled',
+  'use_editlist=0',
+  'write_prft=wallclock',
+  'flush_packets=1',
+  `video_track_timescale=${videoTicksPerSecond}`,
+]
+
+/** Whether the sound of a camera is to be recorded, as far as is known of it. */
+export function recordsSound(camera: Camera, known: StreamInfo | undefined): boolean {
+  if (camera.audio === 'none') return false
+  return known?.audio === undefined || soundFormat(known.audio) !== undefined
+}
+
+/** Whether what a camera is found to send can be recorded as FFmpeg was told to. */
+export function isAsExpected(
+  camera: Camera,
+  known: StreamInfo | undefined,
+  found: StreamInfo,
+): boolean {
+  if (known && known.video !== found.video) return false
+  const isTimedAlike = known?.ticksPerSecond === found.ticksPerSecond
+  if (!camera.url.startsWith('rtsp') && !isTimedAlike && (known || !isFlvTime(found))) return false
+  if (camera.audio === 'none' || found.audio === undefined || found.audio === 'unknown') return true
+  return recordsSound(camera, found)
+    ? recordsSound(camera, known) && containerOf(known) === containerOf(found)
+    : !recordsSound(camera, known)
+}
+
+function isFlvTime({ ticksPerSecond }: StreamInfo): boolean {
+  return ticksPerSecond === undefined || ticksPerSecond === flvTicksPerSecond
+}
+
+/**
+ * The camera as an input of FFmpeg. The URL goes through stdin, as a concat script of one entry, so
+ * that no credential shows in `ps`.
+ */
+function cameraInput(
+  camera: Camera,
+  hasSound: boolean,
+  { stallAfterMs, lateVideo: isLate }: HowToConnect,
+): Input {
+  const scheme = new URL(camera.url).protocol.slice(0, -1)
+  // FFmpeg gives up after twice its timeout, in µs.
+  const timeoutUs = Math.round((stallAfterMs / 2) * 1000)
+  const isRtsp = scheme.startsWith('rtsp')
+  const options = [
+    ...(isRtsp
+      ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]
+      : [`rw_timeout ${timeoutUs}`]),
+    // What isn't asked for need not be waited for.
+    ...(isRtsp ? [`allowed_media_types ${hasSound ? 'video+audio' : 'video'}`] : []),
+    `format_whitelist ${formats[scheme] ?? ''}`,
+    // FFmpeg need not count frames for a second, nor wait for a sound that is promised, before it
+    // writes the first.
+    'fpsprobesize 0',
+    'max_ts_probe 0',
+    ...(isLate ? lateVideo : []),
+  ]
+  const script = ['ffconcat version 1.0', `file ${camera.url}`]
+  return {
+    args: [
+      ...['-f', 'concat', '-safe', '0', '-protocol_whitelist', protocols[scheme] ?? 'pipe,fd'],
+      ...['-fpsprobesize', '0', '-max_ts_probe', '0'],
+      ...['-i', 'pipe:0'],
+    ],
+    stdin: [...script, ...options.map((option) => `option ${option}`), ''].join('\n'),
+  }
+}
+
+function videoArgs(known: StreamInfo | undefined, video: VideoOutput): string[] {
   // Apple's players want hvc1; on any other codec the tag is an error.
   if (video.codec === 'copy')
-    return ['-c:v', 'copy', ...(stream.video === 'hevc' ? ['-tag:v', 'hvc1'] : [])]
+    return ['-c:v', 'copy', ...(known?.video === 'hevc' ? ['-tag:v', 'hvc1'] : [])]
+  const filters = [bridgePictures(), ...(video.height ? [`scale=-2:${video.height}`] : [])]
   return [
-    ...['-c:v', 'libx264', '-preset', 'veryfast', '-pix_fmt', 'yuv420p'],
+    ...['-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p'],
     // A camera's pause stays one, instead of as many pictures of what was before.
-    ...['-fps_mode', 'vfr'],
+    ...['-fps_mode', 'vfr', '-enc_time_base', `1:${videoTicksPerSecond}`],
     ...(video.bitrate ? ['-b:v', video.bitrate] : []),
-    ...(video.height ? ['-vf', `scale=-2:${video.height}`] : []),
+    ...['-vf', filters.join(',')],
     // Segments can only be cut at keyframes.
     ...['-force_key_frames', 'expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+2))'],
   ]
 }
 
-function steadyTimeArgs(longestPauseMs: number): string[] {
-  return [
-    ...['-bsf:v', steadyTime(videoTicksPerSecond, longestPauseMs)],
-    ...['-bsf:a', steadyTime(soundTicksPerSecond, longestPauseMs)],
-    // FFmpeg's own idea of a jump, after which it would complain of every packet.
-    ...['-dts_error_threshold', '1e9'],
-  ]
+function soundArgs(known: StreamInfo | undefined, ticks: number | string): string[] {
+  const args = known?.audio === undefined ? [] : (soundFormat(known.audio)?.args ?? [])
+  // AAC from RTP bears no keyframe flag, for which FFmpeg 7.1 would wait for ever.
+  const copy = ['-map', '0:a:0?', '-c:a', 'copy', '-copyinkf:a', ...args]
+  return [...copy, '-bsf:a', bridgePackets(ticks, { tellsWaits: false })]
 }
 
-/** AAC is copied; MP4 can't hold what other cameras send (G.711), so that is transcoded. */
-function audioArgs(camera: Camera, stream: StreamInfo): string[] {
-  if (camera.audio === 'none' || stream.audio === undefined) return ['-an']
-  if (stream.audio !== 'aac') return ['-map', '0:a:0?', '-c:a', 'aac']
-  // AAC from RTP bears no keyframe flag, for which FFmpeg 7.1 would wait for ever.
-  return ['-map', '0:a:0?', '-c:a', 'copy', '-copyinkf:a']
+function containerOf(known: StreamInfo | undefined): string {
+  const format = known?.audio === undefined ? undefined : soundFormat(known.audio)
+  return format?.container ?? 'mp4'
 }

@@ -3,19 +3,25 @@ import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
 import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
+import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
-import { isPause } from '../segments/gaps.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
-import { recordingInput, type HowToConnect, type RecordingOptions } from './ffmpeg-args.ts'
+import {
+  isAsExpected,
+  recordingInput,
+  type HowToConnect,
+  type RecordingOptions,
+} from './ffmpeg-args.ts'
 import type { Stall } from './stall-verdict.ts'
-import { StreamCheck, type StreamInfo } from './stream-probe.ts'
+import { StreamReader, type StreamInfo } from './stream-info.ts'
+import { RunTimes } from './timing/run-times.ts'
 
 /** How one attempt at recording ended. */
 export type RunEnd =
   | { why: 'stopped' }
   | { why: 'stalled'; stall: Stall }
-  /** The camera sends another codec than the one that FFmpeg was started for. */
-  | { why: 'stream changed'; found: string }
+  /** The camera sends something else than FFmpeg was started for. */
+  | { why: 'stream changed'; found: StreamInfo }
   /** Another FFmpeg records this camera. */
   | { why: 'locked'; lockFile: string }
   | { why: 'ended'; diagnosis: Diagnosis }
@@ -24,14 +30,12 @@ export type RunEnd =
 export interface RunListener {
   /** The first video packet has been written. */
   recording(): void
-  /** More video has been written: so much since its first frame. */
-  footage(totalMs: number): void
+  /** More video has come. */
+  footage(): void
   /** FFmpeg has begun a segment, in `open/` under this name. */
   segmentOpened(file: string): void
-  /** FFmpeg has closed the oldest segment that it had begun; its duration in seconds. */
-  segmentClosed(file: string, seconds: number): void
-  /** Between two segments so much is missing that the camera must have paused; in epoch ms. */
-  paused(fromMs: number, toMs: number): void
+  /** FFmpeg has closed the oldest segment that it had begun. */
+  segmentClosed(file: string): void
   /** A line of FFmpeg's stderr. */
   line(text: string): void
 }
@@ -39,11 +43,8 @@ export interface RunListener {
 /** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
 const endAtMostMs = 5000
 const killAtMostMs = 2500
-/** One that listens ends at once. */
+/** A stalled FFmpeg that still handles SIGINT exits at once; SIGKILL after this. */
 const deafMs = 1000
-
-/** Time stamps that advance at less than this share of the clock stand still. */
-const frozenRate = 0.1
 
 /** One FFmpeg child that records one camera, from its start to its end. */
 export class FfmpegRun {
@@ -55,38 +56,39 @@ export class FfmpegRun {
   connectedMs: number | undefined
   /** Video packets so far. */
   frames = 0
-  /** The most that the camera's time stamps have outrun the clock at once. */
-  aheadMs = 0
-  /** Since when packets have come whose time stamps hardly advance. */
-  frozenSinceMs: number | undefined
   /** Whether it has gone on after a segment, which a camera that drops out at once never lets it. */
   finishedSegment = false
   readonly ended: Promise<RunEnd>
+  readonly times: RunTimes
   readonly #clock: Clock
   readonly #child: Child
-  readonly #streamCheck: StreamCheck
-  #footageMs = 0
-  /** How much sound came before the first video, and when there was still none. */
-  #soundAloneMs = 0
-  #noVideoYetMs: number
-  /** When each segment that isn't closed was begun, in epoch ms, and after how many frames. */
-  readonly #begun: { atMs: number; frames: number }[] = []
+  readonly #known: StreamInfo | undefined
+  readonly #reader = new StreamReader()
+  readonly #ticksPerSecond: number
+  /** A wait of which the time stamp is still to come, in seconds. */
+  #wait: number | undefined
+  #closed = 0
   #asked: RunEnd | undefined
   #abandon: (end: RunEnd) => void = () => {}
 
   constructor(
     camera: Camera,
-    stream: StreamInfo,
+    known: StreamInfo | undefined,
     options: RecordingOptions & HowToConnect & { lockFolder: string; clock: Clock },
     listener: RunListener,
   ) {
     this.camera = camera
+    this.#known = known
     this.#clock = options.clock
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
-    this.#noVideoYetMs = this.startedMs
-    this.#streamCheck = new StreamCheck(stream)
-    const input = recordingInput(camera, stream, options)
+    const isRtsp = camera.url.startsWith('rtsp')
+    this.#ticksPerSecond = isRtsp
+      ? videoTicksPerSecond
+      : (known?.ticksPerSecond ?? flvTicksPerSecond)
+    // The parser of what comes over RTP sees where a frame ends when the next one begins.
+    this.times = new RunTimes({ heldFrames: isRtsp ? 1 : 0 })
+    const input = recordingInput(camera, known, options)
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
     // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.
     const command = ['setpriv', '--pdeathsig', 'SIGINT', '--', 'ffmpeg', ...input.args]
@@ -106,19 +108,19 @@ export class FfmpegRun {
     return this.#child.pid
   }
 
-  /** What it records, as far as FFmpeg has said. */
-  get stream(): StreamInfo {
-    return this.#streamCheck.found
+  /** What the camera sends, as far as FFmpeg has said. */
+  get stream(): StreamInfo | undefined {
+    return this.#reader.stream ?? this.#known
   }
 
-  /** Ends it in order: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
+  /** Ends it cleanly: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
   stop(): void {
     this.#end({ why: 'stopped' })
   }
 
-  /** Ends it in order if it still listens, as it does where sound goes on; else soon by SIGKILL. */
+  /** Ends it cleanly if it still listens; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, stall.startsWith('time stamps') ? endAtMostMs : deafMs)
+    this.#end({ why: 'stalled', stall }, deafMs)
   }
 
   #end(asked: RunEnd, withinMs = endAtMostMs): void {
@@ -140,87 +142,66 @@ export class FfmpegRun {
   #readPipes(listener: RunListener): void {
     const [, segmentList, progress] = this.#child.outputs
     if (!segmentList || !progress) return
-    let [closed, lastEnd] = [0, NaN]
     createInterface({ input: segmentList }).on('line', (line) => {
-      const [file = '', ...times] = line.split(',')
-      const [start = 0, end = 0] = times.map(Number)
-      closed += 1
-      this.#judgeCut(start - lastEnd, end - start, listener)
-      lastEnd = end
-      listener.segmentClosed(file, end - start)
+      this.#closed += 1
+      listener.segmentClosed(line.split(',')[0] ?? '')
     })
     let text = ''
     progress.setEncoding('latin1').on('data', (piece: string) => {
       text += piece
-      // The last block, of an FFmpeg that ends, says `progress=end`.
-      const end = text.lastIndexOf('progress=continue\n')
+      const end = text.lastIndexOf('progress=')
       if (end < 0) return
-      const block = text.slice(text.lastIndexOf('frame=', end), end)
+      const frames = /^frame=\s*(\d+)/m.exec(text.slice(text.lastIndexOf('frame=', end), end))?.[1]
+      const isLast = text.startsWith('progress=end', end)
       text = text.slice(end + 1)
-      this.#readProgress(block, listener, closed > 0)
+      if (!isLast) this.finishedSegment = this.#closed > 0
+      this.#readProgress(Number(frames ?? 0), listener)
     })
   }
 
-  #readProgress(block: string, listener: RunListener, finishedSegment: boolean): void {
-    const frames = Number(/^frame=\s*(\d+)/.exec(block)?.[1] ?? 0)
-    const footageUs = /^out_time_us=(\d+)/m.exec(block)?.[1]
-    const footageMs = footageUs === undefined ? this.#footageMs : Number(footageUs) / 1000
-    if (frames === 0) this.#noVideoYetMs = this.#clock.monotonicMs()
+  #readProgress(frames: number, listener: RunListener): void {
+    const nowMs = this.#clock.monotonicMs()
+    if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
-    if (this.frames === 0) {
-      this.#soundAloneMs = Math.max(0, footageMs - this.#firstVideoMs(frames))
-      listener.recording()
-    }
-    this.#judgeTime(footageMs)
+    this.times.arrived(nowMs, frames)
+    if (this.frames === 0) listener.recording()
     this.frames = frames
-    this.videoRoseMs = this.#clock.monotonicMs()
-    this.finishedSegment = finishedSegment
-    listener.footage(footageMs - this.#soundAloneMs)
-  }
-
-  /** How much video the first frames are at most: what has come since there was none, or was sent at once. */
-  #firstVideoMs(frames: number): number {
-    const { fps } = this.stream
-    const sinceMs = this.#clock.monotonicMs() - this.#noVideoYetMs
-    return fps ? Math.max(sinceMs, (frames * 1000) / fps) : sinceMs
-  }
-
-  /** Compares how far the footage has come, by the camera's time stamps, with the clock. */
-  #judgeTime(footageMs: number): void {
-    const elapsedMs = this.#clock.monotonicMs() - this.videoRoseMs
-    const advancedMs = footageMs - this.#footageMs
-    this.#footageMs = footageMs
-    // The first packets of a run count from wherever the camera's time stamps are.
-    if (this.frames === 0) return
-    this.aheadMs = Math.max(this.aheadMs, advancedMs - elapsedMs)
-    const isFrozen = advancedMs < elapsedMs * frozenRate
-    this.frozenSinceMs = isFrozen ? (this.frozenSinceMs ?? this.videoRoseMs) : undefined
-  }
-
-  /** A segment of some seconds is closed that began so much later than the one before ended. */
-  #judgeCut(late: number, seconds: number, listener: RunListener): void {
-    const { atMs, frames } = this.#begun.shift() ?? { atMs: this.#clock.now(), frames: this.frames }
-    const usualStep = seconds / (this.frames - frames)
-    if (isPause(late, usualStep)) listener.paused(atMs - late * 1000, atMs)
+    this.videoRoseMs = nowMs
+    listener.footage()
   }
 
   /** Answers whether a line may tell why FFmpeg ends. */
   #readLine(line: string, listener: RunListener): boolean {
     listener.line(line)
-    if (line.includes('Input #')) this.connectedMs = this.#clock.monotonicMs()
+    const [, number] = /\[info\] (-?\d+\.\d{6})$/.exec(line) ?? []
+    if (number !== undefined) return this.#readNumber(Number(number))
+    if (this.connectedMs === undefined && line.includes('Input #'))
+      this.connectedMs = this.#clock.monotonicMs()
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
-    if (opened) {
-      this.#begun.push({ atMs: this.#clock.now(), frames: this.frames })
-      listener.segmentOpened(basename(opened))
-    }
-    const found = this.#streamCheck.differs(line)
-    if (found) this.#end({ why: 'stream changed', found })
+    if (opened) listener.segmentOpened(basename(opened))
+    const { stream } = this.#reader
+    if (this.#reader.read(line) && stream && !isAsExpected(this.camera, this.#known, stream))
+      this.#end({ why: 'stream changed', found: stream })
     return !/\[(info|verbose|debug)\]/.test(line)
+  }
+
+  /** Of a wait that the filter tells: its length, negative, and then a time stamp (see bridge.ts). */
+  #readNumber(number: number): boolean {
+    if (number < 0) this.#wait = -number
+    else if (this.#wait !== undefined) {
+      const nowMs = this.#clock.monotonicMs()
+      this.times.waited(nowMs, number / this.#ticksPerSecond, this.#wait)
+      this.#wait = undefined
+    }
+    return false
   }
 
   #judge(end: ChildEnd, lockFile: string): RunEnd {
     if (this.#asked) return this.#asked
     if (end.code === lockHeldCode) return { why: 'locked', lockFile }
+    const found = this.#reader.stream
+    if (found && !isAsExpected(this.camera, this.#known, found))
+      return { why: 'stream changed', found }
     return { why: 'ended', diagnosis: diagnose(this.camera, end) }
   }
 }

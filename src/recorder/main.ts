@@ -2,13 +2,16 @@ import { OpenFiles } from '../daemon/open-files.ts'
 import { ProblemLog } from '../daemon/problem-log.ts'
 import { runDaemon } from '../daemon/run-daemon.ts'
 import { makeFolders } from '../segments/folders.ts'
+import { ClosedSegments } from '../segments/closed-segments.ts'
 import { Gaps } from '../segments/gaps.ts'
+import { closedName, parseSegmentName } from '../segments/segment-name.ts'
+import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraRecorder } from './camera-recorder.ts'
 import { cameraTroubles, isGoneCamera } from './camera-troubles.ts'
 import { readRecorderConfig } from './config.ts'
 import { OpenSegments } from './open-segments.ts'
 import { pastFootage } from './past-footage.ts'
-import { StreamMemory } from './stream-probe.ts'
+import { StreamMemory } from './stream-info.ts'
 import { Watchdog } from './watchdog.ts'
 
 await runDaemon({
@@ -18,7 +21,9 @@ await runDaemon({
     const { folders, segmentSeconds, stallAfterMs, video } = config
     await makeFolders(folders)
     const openFiles = new OpenFiles()
-    const segments = new OpenSegments(folders, log)
+    const closed = new ClosedSegments(folders.closed)
+    const gaps = new Gaps(folders.gaps)
+    const segments = new OpenSegments(folders, { closed, log })
     const problems = new ProblemLog(log, clock)
     const watchdog = new Watchdog({ openFiles, stallAfterMs, clock, problems, log })
     const deps = {
@@ -32,14 +37,15 @@ await runDaemon({
       },
       streams: new StreamMemory(folders.streams),
       segments,
-      gaps: new Gaps(folders.gaps),
+      gaps,
       watchdog,
       openFiles,
       redactor,
       problems,
       log,
     }
-    const past = await pastFootage(lastStatus, folders, clock.now())
+    const [ends, openGaps] = [await closed.lastEnds(), await gaps.stillOpen()]
+    const past = await pastFootage({ status: lastStatus, ends, openGaps }, folders, clock.now())
     const recorders = config.cameras.map(
       (camera) => new CameraRecorder(camera, past.get(camera.name), deps),
     )
@@ -54,15 +60,16 @@ await runDaemon({
       (subject) => isGoneCamera(subject, names),
     )
     for (const file of await segments.abandoned(openFiles)) {
-      const closed = await segments.close(file).catch((error: unknown) => {
+      const camera = parseSegmentName(closedName(file))?.camera
+      const recorder = recorders.find(({ status }) => status.name === camera)
+      const closing = recorder ? recorder.adopt(file) : closeAbandoned(segments, file)
+      await closing.catch((error: unknown) => {
         log.error({ file, error }, 'segment not moved out of recordings/open/')
       })
-      if (closed) log.info({ ...closed }, 'segment of an earlier run finished')
     }
     await Promise.all([
       watchdog.run(signal),
       ...recorders.map(async (recorder) => recorder.run(signal)),
-      ...recorders.map(async (recorder) => recorder.keepSynced(signal)),
     ])
   },
 })

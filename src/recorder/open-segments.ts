@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { localTime } from '../daemon/local-time.ts'
 import type { Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
+import type { ClosedSegment, ClosedSegments } from '../segments/closed-segments.ts'
 import { ignoreMissing, moveInto, syncFolder, type Folders } from '../segments/folders.ts'
 import { claimedName, closedName, parseSegmentName } from '../segments/segment-name.ts'
 
+/** What is known of a segment by whoever recorded it. */
+export type SegmentFacts = Omit<ClosedSegment, 'device' | 'inode' | 'bytes'>
+
 /** A segment that has left `open/`. */
-export interface ClosedSegment {
+export interface LeftOpen {
   /** Its name in `recordings/`. */
   file: string
   bytes: number
@@ -16,11 +21,13 @@ export interface ClosedSegment {
 /** Moves segments from `recordings/open/` to `recordings/` once nobody writes to them any more. */
 export class OpenSegments {
   readonly #folders: Folders
+  readonly #closed: ClosedSegments
   readonly #log: Log
 
-  constructor(folders: Folders, log: Log) {
+  constructor(folders: Folders, deps: { closed: ClosedSegments; log: Log }) {
     this.#folders = folders
-    this.#log = log
+    this.#closed = deps.closed
+    this.#log = deps.log
   }
 
   /** Gives a segment that FFmpeg has just begun a name that FFmpeg can't overwrite. */
@@ -35,28 +42,32 @@ export class OpenSegments {
     await syncFolder(this.#folders.open)
   }
 
-  /** Returns when what has been written to a claimed segment so far is on the disk. */
-  async sync(claimed: string): Promise<void> {
-    const file = await open(join(this.#folders.open, claimed), 'r+').catch(ignoreMissing)
-    try {
-      await file?.datasync()
-    } finally {
-      await file?.close()
-    }
+  /** Opens one to read it, whatever becomes of its name; undefined if it isn't there. */
+  async read(claimed: string): Promise<FileHandle | undefined> {
+    return open(join(this.#folders.open, claimed), 'r').catch(ignoreMissing)
   }
 
-  /** Closes one segment; undefined if it is empty, and deleted, or somebody else has closed it. */
-  async close(file: string): Promise<ClosedSegment | undefined> {
-    const source = join(this.#folders.open, file)
-    if ((await stat(source).catch(ignoreMissing))?.size === 0) {
-      this.#log.debug({ file: closedName(file) }, 'empty segment deleted')
+  /**
+   * Closes one segment, by the name that its facts give it; undefined if it is empty, and deleted, or
+   * somebody else has closed it.
+   */
+  async close(claimed: string, facts?: SegmentFacts): Promise<LeftOpen | undefined> {
+    const source = join(this.#folders.open, claimed)
+    const info = await stat(source).catch(ignoreMissing)
+    if (!info) return undefined
+    if (info.size === 0) {
+      this.#log.debug({ file: closedName(claimed) }, 'empty segment deleted')
       await unlink(source).catch(ignoreMissing)
       return undefined
     }
-    const target = await moveInto(this.#folders.recordings, source, closedName(file))
-    if (!target) return undefined
-    const { size } = (await stat(target).catch(ignoreMissing)) ?? { size: 0 }
-    return { file: basename(target), bytes: size }
+    const file = facts?.file ?? closedName(claimed)
+    if (facts) {
+      const line = { ...facts, device: info.dev, inode: info.ino, bytes: info.size }
+      // By the day of the name, since it is looked for by that.
+      await this.#closed.append(line, localTime(Date.parse(facts.start)).date)
+    }
+    const target = await moveInto(this.#folders.recordings, source, file)
+    return target ? { file: basename(target), bytes: info.size } : undefined
   }
 
   /** The segments of a camera, or of all, that are in `open/`, oldest first. */

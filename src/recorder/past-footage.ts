@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { localTime } from '../daemon/local-time.ts'
 import { ignoreMissing, type Folders } from '../segments/folders.ts'
+import type { OpenGap } from '../segments/gaps.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 
 /** What an earlier recorder said last, as far as it tells where the footage ends. */
@@ -18,6 +19,8 @@ const lastWords = z.object({
   ),
 })
 
+/** An open gap may begin a little before the end of the footage that was closed. */
+const looseMs = 2000
 /** A name may be so far ahead without being wrong: the end of summer time. */
 const repeatedHoursMs = 2 * 3_600_000
 
@@ -31,12 +34,22 @@ export interface PastFootage {
   restartsToday?: unknown
 }
 
+/** What is on the disk of an earlier recorder's work. */
+export interface EarlierWork {
+  /** Its last status. */
+  status: unknown
+  /** When the footage of each camera ends that it closed last, in epoch ms. */
+  ends: Map<string, number>
+  openGaps: OpenGap[]
+}
+
 /**
- * Where the footage of each camera ends that an earlier recorder has recorded: by its last status,
- * or by the files, whichever is later, since a power cut may have left an old status.
+ * Where the footage of each camera ends that an earlier recorder has closed. One that closed none yet
+ * is an older version: then its last status counts, or the files, whichever is later, since a power
+ * cut may have left an old status.
  */
 export async function pastFootage(
-  status: unknown,
+  { status, ends, openGaps }: EarlierWork,
   folders: Folders,
   nowMs: number,
 ): Promise<Map<string, PastFootage>> {
@@ -51,6 +64,14 @@ export async function pastFootage(
     const known = past.get(camera)
     if (!known || known.untilMs < untilMs)
       past.set(camera, { untilMs, downSinceMs: untilMs, restartsToday: known?.restartsToday })
+  }
+  for (const [camera, untilMs] of ends) {
+    if (untilMs > nowMs + repeatedHoursMs) continue
+    const known = past.get(camera)
+    const open = openGaps.find((gap) => gap.camera === camera && gap.fromMs > untilMs - looseMs)
+    const downSinceMs = Math.min(nowMs, Math.max(untilMs, known?.downSinceMs ?? untilMs))
+    const { restartsToday } = known ?? {}
+    past.set(camera, { untilMs, downSinceMs, gap: open?.reason, restartsToday })
   }
   return past
 }

@@ -1,7 +1,7 @@
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 
 /** Old Reolink firmware mixes two sessions when a client returns at once. */
-export const sessionPauseMs = 1000
+const sessionPauseMs = 1000
 
 const tryEveryMs = [sessionPauseMs, 3000, 6000, 10_000]
 

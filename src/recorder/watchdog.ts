@@ -3,7 +3,6 @@ import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
 import {
   deletedMark,
-  isDeleted,
   type OpenFile,
   type OpenFiles,
   type OpenFilesSource,
@@ -12,13 +11,17 @@ import type { ProblemLog } from '../daemon/problem-log.ts'
 import { SteadyRate } from '../daemon/steady-rate.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
+import type { RunSegments } from './run-segments.ts'
 import { stallVerdict } from './stall-verdict.ts'
 
-/** lsof costs 10 ms of CPU. */
-const lookEveryMs = 5000
+/** lsof costs 10 ms of CPU; while frames come and files grow, it has little to tell. */
+const lookEveryMs = 60_000
+const lookAgainMs = 5000
 const judgeEveryMs = 1000
 /** So long after the connection video is there, unless the camera makes it wait. */
 const waitingAfterMs = 3000
+/** A file that has not grown for longer is looked at by lsof as well. */
+const growsEveryMs = 10_000
 
 /** The segment that a run is writing, as the last look saw it. */
 export interface CurrentFile {
@@ -32,15 +35,14 @@ export interface CurrentFile {
 
 interface Watched {
   run: FfmpegRun
+  segments: RunSegments
   current?: CurrentFile
   readonly bytesRate: SteadyRate
   readonly framesRate: SteadyRate
-  fileDeleted: boolean
+  /** When lsof last saw a file of it open; monotonic. */
   seenOpenMs: number
-  seenWrittenMs: number
-  /** As of the last look. */
+  /** As of the last look; undefined where open files can't be seen. */
   noOpenFileMs: number | undefined
-  unwrittenMs: number
   saidThatItWaits: boolean
 }
 
@@ -60,6 +62,8 @@ export class Watchdog {
   readonly #problems: ProblemLog
   readonly #log: Log
   readonly #watched = new Map<FfmpegRun, Watched>()
+  #source: OpenFilesSource = 'lsof'
+  #lookedMs = -Infinity
 
   constructor(options: WatchdogOptions) {
     this.#openFiles = options.openFiles
@@ -70,17 +74,11 @@ export class Watchdog {
   }
 
   /** Watches a run until it ends. */
-  watch(run: FfmpegRun): void {
-    const now = this.#clock.monotonicMs()
+  watch(run: FfmpegRun, segments: RunSegments): void {
     this.#watched.set(run, {
-      run,
-      fileDeleted: false,
-      bytesRate: new SteadyRate(),
-      framesRate: new SteadyRate(),
-      seenOpenMs: now,
-      seenWrittenMs: now,
+      ...{ run, segments, bytesRate: new SteadyRate(), framesRate: new SteadyRate() },
+      seenOpenMs: this.#clock.monotonicMs(),
       noOpenFileMs: 0,
-      unwrittenMs: 0,
       saidThatItWaits: false,
     })
     void run.ended.then(() => this.#watched.delete(run))
@@ -91,51 +89,79 @@ export class Watchdog {
     return this.#watched.get(run)?.current
   }
 
-  /** Looks at open files every 5 s, and judges every second, until the signal aborts. */
+  /** Judges every second, and looks at open files where that is due, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#lookAtFiles(signal), this.#judge(signal)])
-  }
-
-  async #lookAtFiles(signal: AbortSignal): Promise<void> {
-    let source: OpenFilesSource = 'lsof'
     while (!signal.aborted) {
-      const watched = [...this.#watched.values()].filter(({ run }) => run.pid !== undefined)
-      const files = await this.#openFiles.of(watched.map(({ run }) => run.pid ?? 0))
-      for (const one of watched) await this.#look(one, files)
-      if (source !== this.#openFiles.source) {
-        source = this.#openFiles.source
-        if (source === 'lsof') this.#log.info({}, 'lsof works again')
-        else this.#log.warn({ instead: source }, 'lsof cannot be run: is it installed?')
-      }
-      await this.#clock.sleep(lookEveryMs, signal)
-    }
-  }
-
-  async #judge(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      for (const watched of this.#watched.values()) this.#judgeOne(watched)
+      const sinceMs = this.#clock.monotonicMs() - this.#lookedMs
+      if (sinceMs >= (this.#isAllWell() ? lookEveryMs : lookAgainMs)) await this.#look()
+      for (const watched of this.#watched.values()) this.#judge(watched)
       await this.#clock.sleep(judgeEveryMs, signal)
     }
   }
 
-  #judgeOne(watched: Watched): void {
-    const { run, noOpenFileMs, unwrittenMs } = watched
+  /** Whether frames come, and files grow, in every run that has begun. */
+  #isAllWell(): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    return [...this.#watched.values()].every(({ run, segments }) => {
+      const grewMs = segments.written?.grewMs ?? nowMs
+      const isQuiet = nowMs - run.videoRoseMs > growsEveryMs || nowMs - grewMs > growsEveryMs
+      return run.frames === 0 || !isQuiet
+    })
+  }
+
+  async #look(): Promise<void> {
+    this.#lookedMs = this.#clock.monotonicMs()
+    const watched = [...this.#watched.values()].filter(({ run }) => run.pid !== undefined)
+    if (watched.length === 0) return
+    const files = await this.#openFiles.of(watched.map(({ run }) => run.pid ?? 0))
+    const nowMs = this.#clock.monotonicMs()
+    for (const one of watched) {
+      // There is no file before there is video to write.
+      const isOpen = files?.some((file) => isOf(one.run, file))
+      if (one.run.frames === 0 || isOpen) one.seenOpenMs = nowMs
+      one.noOpenFileMs = files && nowMs - one.seenOpenMs
+    }
+    if (this.#source === this.#openFiles.source) return
+    this.#source = this.#openFiles.source
+    if (this.#source === 'lsof') this.#log.info({}, 'lsof works again')
+    else this.#log.warn({ instead: this.#source }, 'lsof cannot be run: is it installed?')
+  }
+
+  #judge(watched: Watched): void {
+    const { run, noOpenFileMs, segments } = watched
     if (run.pid === undefined) return
     const now = this.#clock.monotonicMs()
+    const { written } = segments
+    this.#see(watched, now)
     const facts = {
       alive: isAlive(run.pid),
-      fileDeleted: watched.fileDeleted,
+      fileDeleted: written?.isDeleted ?? false,
+      isConnected: run.connectedMs !== undefined,
       hasBegun: run.frames > 0,
       noOpenFileMs,
-      unwrittenMs,
+      unwrittenMs: run.frames > 0 && written ? now - written.grewMs : 0,
       noVideoMs: now - run.videoRoseMs,
-      aheadMs: run.aheadMs,
-      frozenTimeMs: now - (run.frozenSinceMs ?? now),
     }
     const stall = stallVerdict(facts, this.#stallAfterMs)
     if (stall) run.stalled(stall)
     else if (!facts.hasBegun && now - (run.connectedMs ?? now) >= waitingAfterMs)
       this.#sayThatItWaits(watched)
+  }
+
+  /** For the status: the segment that is written, and how fast. */
+  #see(watched: Watched, nowMs: number): void {
+    const { run, segments, bytesRate, framesRate, current } = watched
+    const { file: name, bytes = 0, grewMs = 0 } = segments.written ?? {}
+    if (name === undefined) return
+    const file = closedName(name)
+    // What the file before got at its end nobody has seen.
+    if (current?.file !== file) bytesRate.restart(bytes, nowMs)
+    else if (bytes !== current.bytes) bytesRate.look(bytes, nowMs)
+    framesRate.look(run.frames, nowMs)
+    const bitsPerSecond = bytesRate.perSecond && Math.round(bytesRate.perSecond * 8)
+    const fps = framesRate.perSecond && Math.round(framesRate.perSecond * 10) / 10
+    const growing = nowMs - grewMs < growsEveryMs
+    watched.current = { file, bytes, growing, bitsPerSecond, fps }
   }
 
   #sayThatItWaits(watched: Watched): void {
@@ -145,42 +171,13 @@ export class Watchdog {
     const reason = 'the camera is connected, but has sent no keyframe yet'
     this.#problems.report(camera, reason, { camera, reason }, 'not recording')
   }
-
-  async #look(watched: Watched, files: OpenFile[] | undefined): Promise<void> {
-    const now = this.#clock.monotonicMs()
-    // There is no file before there is video to write.
-    if (watched.run.frames === 0) watched.seenOpenMs = watched.seenWrittenMs = now
-    await this.#lookAtFile(watched, now, files)
-    watched.noOpenFileMs = files && now - watched.seenOpenMs
-    watched.unwrittenMs = files ? now - watched.seenWrittenMs : 0
-  }
-
-  async #lookAtFile(watched: Watched, now: number, files: OpenFile[] | undefined): Promise<void> {
-    const { run } = watched
-    const own = files?.filter((file) => isOf(run, file)) ?? []
-    const mine = own.find(({ path }) => !deletedMark.test(path))
-    watched.fileDeleted = !mine && (await Promise.all(own.map(isDeleted))).includes(true)
-    if (!mine) return
-    watched.seenOpenMs = now
-    const { bytes } = mine
-    const before = watched.current
-    const file = closedName(basename(mine.path))
-    const growing = before?.file !== file || before.bytes !== bytes
-    if (growing) watched.seenWrittenMs = now
-    const { bytesRate, framesRate } = watched
-    // What the file before got at its end nobody has seen.
-    if (before?.file === file) bytesRate.look(bytes, now)
-    else bytesRate.restart(bytes, now)
-    framesRate.look(run.frames, now)
-    const bitsPerSecond = bytesRate.perSecond && Math.round(bytesRate.perSecond * 8)
-    const fps = framesRate.perSecond && Math.round(framesRate.perSecond * 10) / 10
-    watched.current = { file, bytes, growing, bitsPerSecond, fps }
-  }
 }
 
 function isOf({ pid, camera }: FfmpegRun, file: OpenFile): boolean {
-  const name = closedName(basename(file.path.replace(deletedMark, '')))
-  return file.pid === pid && parseSegmentName(name)?.camera === camera.name
+  if (deletedMark.test(file.path)) return false
+  return (
+    file.pid === pid && parseSegmentName(closedName(basename(file.path)))?.camera === camera.name
+  )
 }
 
 function isAlive(pid: number | undefined): boolean {

@@ -29,6 +29,8 @@ export interface Folders {
   status: string
   ledger: string
   gaps: string
+  /** What the recorder knows of each segment that it has closed. */
+  closed: string
   quarantine: string
   tmp: string
   /** What each camera sends, as it was last probed. */
@@ -46,6 +48,7 @@ export function foldersBelow(base: string): Folders {
     status: join(data, 'status'),
     ledger: join(data, 'ledger'),
     gaps: join(data, 'gaps'),
+    closed: join(data, 'closed'),
     quarantine: join(data, 'quarantine'),
     tmp: join(data, 'tmp'),
     streams: join(data, 'streams'),

@@ -16,6 +16,8 @@ export interface Gap {
 export const cameraPaused = 'camera paused'
 
 const shortestPauseSeconds = 1
+/** A gap's beginning is known better when it is over. */
+const sameMs = 2000
 /** Of a camera of a frame every few seconds, one that is late misses nothing. */
 const shortestPauseSteps = 4
 
@@ -24,8 +26,15 @@ export function isPause(stepSeconds: number, usualSeconds: number): boolean {
   return stepSeconds >= Math.max(shortestPauseSeconds, shortestPauseSteps * usualSeconds)
 }
 
-/** A line of `data/gaps/YYYY-MM-DD.ndjson`; times in ISO 8601 with the local offset. */
+/** A gap that goes on. */
+export type OpenGap = Omit<Gap, 'toMs'>
+
+/**
+ * A line of `data/gaps/YYYY-MM-DD.ndjson`; times in ISO 8601 with the local offset. A `gap-open` is
+ * over when the camera's footage goes on, of which a line without a kind or of kind `gap` tells.
+ */
 export interface GapLine {
+  kind?: 'gap' | 'gap-open'
   camera: string
   from: string
   to: string
@@ -41,19 +50,48 @@ export class Gaps {
     this.#journal = new Journal(folder)
   }
 
-  /** All that were ever noted, but for what is cut off or has no times. */
+  /** All that were ever noted and are over, but for what is cut off or has no times. */
   async all(): Promise<Gap[]> {
-    const days = await this.#journal.days()
-    const lines = await Promise.all(days.map(async (day) => this.#journal.lines(day)))
-    return lines.flat().flatMap(({ camera, from = '', to = '', reason = 'unknown' }) => {
+    return (await this.#lines()).flatMap((line) => {
+      const { kind, camera, from = '', to = '', reason = 'unknown' } = line
       const [fromMs, toMs] = [Date.parse(from), Date.parse(to)]
-      return camera !== undefined && toMs >= fromMs ? [{ camera, fromMs, toMs, reason }] : []
+      const isOver = kind !== 'gap-open' && toMs > fromMs
+      return camera !== undefined && isOver ? [{ camera, fromMs, toMs, reason }] : []
     })
+  }
+
+  /** The newest gap of each camera that began and of which no line says that it is over. */
+  async stillOpen(): Promise<OpenGap[]> {
+    const open = new Map<string, OpenGap>()
+    for (const { kind, camera, from = '', reason = 'unknown' } of await this.#lines()) {
+      const fromMs = Date.parse(from)
+      if (camera === undefined || Number.isNaN(fromMs)) continue
+      if (kind === 'gap-open') open.set(camera, { camera, fromMs, reason })
+      else if (fromMs >= (open.get(camera)?.fromMs ?? Infinity) - sameMs) open.delete(camera)
+    }
+    return [...open.values()]
   }
 
   /** Returns when the gap is on the disk. */
   async append(gap: Gap): Promise<void> {
     await this.#journal.append([lineOf(gap)], localTime(gap.fromMs).date)
+  }
+
+  /** Returns when the beginning of a gap is on the disk. */
+  async open({ camera, fromMs, reason }: OpenGap): Promise<void> {
+    const { kind: _, ...line } = lineOf({ camera, fromMs, toMs: fromMs, reason })
+    await this.#journal.append([{ kind: 'gap-open', ...line }], localTime(fromMs).date)
+  }
+
+  /** Notes that an open gap is over, if there is one. */
+  async closeOpen(gap: Gap): Promise<void> {
+    const open = (await this.stillOpen()).some(({ camera }) => camera === gap.camera)
+    if (open) await this.append(gap)
+  }
+
+  async #lines(): Promise<Partial<GapLine>[]> {
+    const days = await this.#journal.days()
+    return (await Promise.all(days.map(async (day) => this.#journal.lines(day)))).flat()
   }
 
   /** The same for several, of which those are passed over that have been noted before. */
@@ -72,5 +110,5 @@ function lineOf({ camera, fromMs, toMs, reason }: Gap): GapLine {
   // A clock that was set back meanwhile makes an end before the beginning.
   const endMs = Math.max(fromMs, toMs)
   const seconds = Math.round((endMs - fromMs) / 100) / 10
-  return { camera, from: isoLocal(fromMs), to: isoLocal(endMs), seconds, reason }
+  return { kind: 'gap', camera, from: isoLocal(fromMs), to: isoLocal(endMs), seconds, reason }
 }

@@ -1,3 +1,5 @@
+import { localTime } from '../daemon/local-time.ts'
+
 /** What the name of a segment says: `<Camera>_<YYYYMMDD>_<HHMMSS>[_<n>]….mp4`, in local time. */
 export interface SegmentName {
   camera: string
@@ -19,6 +21,12 @@ export function parseSegmentName(file: string): SegmentName | undefined {
 /** The strftime pattern by which FFmpeg names the segments of a camera. */
 export function segmentPattern(camera: string): string {
   return `${camera}_%Y%m%d_%H%M%S.mp4`
+}
+
+/** The name of a segment of a camera that began at a moment. */
+export function segmentName(camera: string, startMs: number): string {
+  const { date, time } = localTime(startMs)
+  return `${camera}_${date.replaceAll('-', '')}_${time.replaceAll(':', '')}.mp4`
 }
 
 /**

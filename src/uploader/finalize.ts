@@ -12,6 +12,11 @@ import {
   type FileHandle,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDamaged, isFaststart, isHeaderOnly } from '../mp4/boxes.ts'
+import { readFragmentedMp4, type FragmentedMp4 } from '../mp4/fragmented-mp4.ts'
+import { PlainMp4, SourceEnded, type PlainTrack } from '../mp4/plain-mp4.ts'
+import { readPlainMp4 } from '../mp4/plain-mp4-index.ts'
+import type { ClosedSegment, ClosedSegments } from '../segments/closed-segments.ts'
 import {
   fileCrc32,
   hasCode,
@@ -19,14 +24,13 @@ import {
   replaceFile,
   type Folders,
 } from '../segments/folders.ts'
-import type { Proof, Sums } from './fingerprint.ts'
-import { mediaOf, readFragmentedMp4, type FragmentedMp4 } from './fragmented-mp4.ts'
-import { isDamaged, isFaststart, isHeaderOnly } from './mp4-boxes.ts'
+import { SourceChanged, Summing, type Proof, type Sums } from './fingerprint.ts'
+import { segmentDay } from './ledger.ts'
 import { probeMedia, type Media } from './media-probe.ts'
-import { writePlainMp4 } from './plain-mp4.ts'
-import { readPlainMp4 } from './plain-mp4-index.ts'
+import { newTimes } from './new-times.ts'
 import { holdsLess, remux } from './remux.ts'
 import { ToolError, type MediaTools } from './run-tool.ts'
+import type { EncodedSound, SoundEncoder } from './sound-encoder.ts'
 
 /** What became of a playable file. */
 interface Rewritten {
@@ -38,9 +42,19 @@ interface Rewritten {
 
 /** What a finished file turned out to be. */
 export type Finalized =
-  | ({ is: 'playable'; media: Media } & Rewritten)
+  | ({ is: 'playable'; media: Media; startMs?: number } & Rewritten)
+  /** Its sound is encoded first; whoever waits for it is woken then. */
+  | { is: 'waiting' }
   | { is: 'header-only' }
   | { is: 'invalid'; reason: string }
+
+export interface FinalizeDeps {
+  folders: Folders
+  tools: MediaTools
+  proof: Proof
+  closed: ClosedSegments
+  sounds: SoundEncoder
+}
 
 /** Those of a remux, and of a move into another file system (whose source is still in its place). */
 const temporaryNames = /^(finalize-[0-9a-f-]{36}\.mp4|\.moving-[0-9a-f-]{36}\.tmp)$/
@@ -50,27 +64,127 @@ const dotFolder = '.finalizing'
 const spareBytes = 16 * 1024 * 1024
 
 /**
- * Makes a file playable at once, in its place: its index in front, no fragments, HEVC as Apple's
- * players want it, the same packets, the same mtime. Where there is no room for that, or it
- * fails, the file stays as it is. Throws where nothing can be said yet; nothing is changed then.
+ * Makes a file playable at once, in its place: its index in front, no fragments, each frame at the time
+ * when it was taken, sound that browsers play, HEVC as Apple's players want it, the same mtime. Where
+ * there is no room for that, or it fails, the file stays as it is. Throws, leaving the file untouched,
+ * if no verdict is possible yet.
  */
 export async function finalize(
-  { folders, tools, proof }: { folders: Folders; tools: MediaTools; proof: Proof },
+  deps: FinalizeDeps,
   path: string,
   signal: AbortSignal,
 ): Promise<Finalized> {
   signal.throwIfAborted()
   const before = await lstat(path)
+  const known = await deps.closed.find(before, segmentDay(path, before.mtimeMs))
+  const start = known && { startMs: Date.parse(known.start) }
   const source = await open(path, 'r')
   try {
     // What our recorder writes takes no program, which would cost more than all the rest.
     const movie = await readFragmentedMp4(source)
-    if (!movie) return await finalizeByTools({ folders, tools }, path, signal)
-    const write = async (temporary: string): Promise<Rewritten> =>
-      writeMovie({ source, movie, temporary, proof }, signal)
-    return await rewrite(folders, { path, before, media: mediaOf(movie), write })
+    if (!movie) {
+      const finalized = await finalizeByTools(deps, path, signal)
+      return finalized.is === 'playable' ? { ...finalized, ...start } : finalized
+    }
+    const sound = await soundOf(deps, { movie, path, before })
+    if (sound === 'waiting') return { is: 'waiting' }
+    const rewriting = { source, movie, sound, known, path, before }
+    return { ...(await rewriteMovie(deps, rewriting, signal)), ...start }
+  } catch (error) {
+    if (error instanceof SourceEnded) throw new SourceChanged(error.message)
+    throw error
   } finally {
     await source.close()
+  }
+}
+
+/** The sound of a movie as AAC, where it isn't; undefined where it is, or there is none. */
+async function soundOf(
+  { sounds }: FinalizeDeps,
+  { movie, path, before }: { movie: FragmentedMp4; path: string; before: Stats },
+): Promise<EncodedSound | 'waiting' | undefined> {
+  const needsEncoding = movie.tracks.some(({ header }) => header.codec === 'other')
+  return needsEncoding ? (sounds.take(path, before) ?? 'waiting') : undefined
+}
+
+interface MovieRewriting {
+  source: FileHandle
+  movie: FragmentedMp4
+  sound: EncodedSound | undefined
+  known: ClosedSegment | undefined
+  path: string
+  before: Stats
+}
+
+async function rewriteMovie(
+  { folders, proof, closed, tools }: FinalizeDeps,
+  { source, movie, sound, known, path, before }: MovieRewriting,
+  signal: AbortSignal,
+): Promise<Finalized & { is: 'playable' }> {
+  try {
+    if (sound?.is === 'failed') {
+      const verdict = await probeMedia(tools.ffprobe, path, signal)
+      const media = 'playable' in verdict ? verdict.playable : mediaOf(movie.tracks, 0)
+      return { is: 'playable', media, asItIs: sound.reason }
+    }
+    const plain = new PlainMp4({ ...movie, tracks: tracksOf({ source, movie, sound, known }) })
+    const durationSeconds = known?.times ? known.durationSeconds : plain.durationSeconds
+    const media = mediaOf(plain.tracks, durationSeconds)
+    const write = async (temporary: string): Promise<Rewritten> => {
+      const written = await writeMovie({ plain, temporary, proof }, signal)
+      if (written.sums && known) await noteFinal(closed, { known, temporary, durationSeconds })
+      return written
+    }
+    return await rewrite(folders, { path, before, media, write })
+  } finally {
+    await sound?.file.close()
+    if (sound) await rm(sound.path, { force: true })
+  }
+}
+
+/** What is found of the new file after a crash, before it is uploaded. */
+async function noteFinal(
+  closed: ClosedSegments,
+  {
+    known,
+    temporary,
+    durationSeconds,
+  }: { known: ClosedSegment; temporary: string; durationSeconds: number },
+): Promise<void> {
+  const { times: _, ...line } = known
+  const { dev: device, ino: inode, size: bytes } = await lstat(temporary)
+  const day = segmentDay(known.file, Date.parse(known.start))
+  await closed.append({ ...line, device, inode, bytes, durationSeconds, isFinal: true }, day)
+}
+
+/** The tracks of a movie with the times that they get. */
+function tracksOf({
+  source,
+  movie,
+  sound,
+  known,
+}: Pick<MovieRewriting, 'source' | 'movie' | 'sound' | 'known'>): PlainTrack[] {
+  const times = known?.times && newTimes(movie.tracks, known.times)
+  return movie.tracks.map((track) => {
+    const isVideo = track.header.type === 'video'
+    const newTime = times && (isVideo ? times.picture : times.sound)
+    const end = isVideo && known?.times ? { endSeconds: known.times.end } : {}
+    const content =
+      !isVideo && sound?.is === 'encoded'
+        ? { ...sound.track, source: sound.file }
+        : { ...track, source }
+    return { ...content, ...(newTime && { newTime }), ...end }
+  })
+}
+
+/** What a player would find in a file of these tracks. */
+function mediaOf(tracks: Pick<PlainTrack, 'header' | 'samples'>[], durationSeconds: number): Media {
+  return {
+    durationSeconds: Number(durationSeconds.toFixed(6)),
+    streams: tracks.map(({ header, samples }) => {
+      const { type, codec, entry } = header
+      return { type, codec, tag: entry.toString('latin1', 4, 8), packets: samples.length }
+    }),
   }
 }
 
@@ -90,7 +204,7 @@ export async function removeTemporaries(folders: Folders): Promise<number> {
 
 /** Whatever FFmpeg can read. */
 async function finalizeByTools(
-  { folders, tools }: { folders: Folders; tools: MediaTools },
+  { folders, tools }: Pick<FinalizeDeps, 'folders' | 'tools'>,
   path: string,
   signal: AbortSignal,
 ): Promise<Finalized> {
@@ -124,7 +238,10 @@ interface Rewriting {
 }
 
 /** Puts a file that is written anew in the place of the old one. */
-async function rewrite(folders: Folders, rewriting: Rewriting): Promise<Finalized> {
+async function rewrite(
+  folders: Folders,
+  rewriting: Rewriting,
+): Promise<Finalized & { is: 'playable' }> {
   const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
   const { media } = rewriting
   try {
@@ -159,23 +276,23 @@ async function rewriteInPlace(
 }
 
 interface Movie {
-  source: FileHandle
-  movie: FragmentedMp4
+  plain: PlainMp4
   temporary: string
   proof: Proof
 }
 
 async function writeMovie(
-  { source, movie, temporary, proof }: Movie,
+  { plain, temporary, proof }: Movie,
   signal: AbortSignal,
 ): Promise<Rewritten> {
-  const sums = await writePlainMp4(source, movie, { path: temporary, proof }, signal)
+  const summing = new Summing(plain.bytes, proof)
+  await plain.write(temporary, (piece) => summing.add(piece), signal)
   const written = await readPlainMp4(temporary)
-  const isSame = movie.tracks.every(({ samples }, index) => {
+  const isSame = plain.tracks.every(({ samples }, index) => {
     const track = written?.[index]
-    return track?.packets === samples.sizes.length && track.bytes === samples.bytes
+    return track?.packets === samples.length && track.bytes === samples.bytes
   })
-  return isSame ? { sums } : { asItIs: holdsLess }
+  return isSame ? { sums: summing.finish() } : { asItIs: holdsLess }
 }
 
 /** On the same file system as the file that the temporary will replace. */

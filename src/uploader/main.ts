@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import { OpenFiles } from '../daemon/open-files.ts'
 import { runDaemon, type DaemonContext } from '../daemon/run-daemon.ts'
+import { ClosedSegments } from '../segments/closed-segments.ts'
 import { Gaps } from '../segments/gaps.ts'
 import { makeFolders } from '../segments/folders.ts'
 import { readUploaderConfig, type UploaderConfig } from './config.ts'
@@ -12,6 +13,7 @@ import { keepPruned, pruneOne } from './pruner.ts'
 import { S3ObjectStore } from './s3-object-store.ts'
 import { SegmentFinder } from './segment-finder.ts'
 import { shipSegment } from './ship-segment.ts'
+import { SoundEncoder } from './sound-encoder.ts'
 import { compareClocks } from './store-clock.ts'
 import { checkStore, StoreHealth } from './store-health.ts'
 import { KeyClaims } from './object-place.ts'
@@ -38,8 +40,14 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   const status = new UploadStatus(folders, shared, context.lastStatus)
   const tools = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' }
   const gaps = new Gaps(folders.gaps)
+  const closed = new ClosedSegments(folders.closed)
+  const sounds: SoundEncoder = new SoundEncoder({
+    ...shared,
+    tools,
+    onReady: (path) => queue.retry(path),
+  })
   const begun = { startedMs: clock.now(), claims: new KeyClaims() }
-  const shipping = { ...shared, ...begun, store, ledger, gaps, tools }
+  const shipping = { ...shared, ...begun, store, ledger, gaps, tools, closed, sounds }
   const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }
   const queue: UploadQueue = new UploadQueue({
     ...shared,
@@ -66,6 +74,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   await Promise.all([
     finder.run(signal),
     queue.run(signal),
+    sounds.run(signal),
     checkStore({ ...shared, store, key, health, isBusy }, signal),
     keepPruned(pruning, signal),
     compareClocks({ ...shared, store }, signal),

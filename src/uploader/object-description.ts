@@ -9,6 +9,8 @@ import type { ObjectStore, StoredObject } from './object-store.ts'
 interface NamedFile {
   file: string
   mtimeMs: number
+  /** When its first frame was taken, where that is known better. */
+  startMs?: number | undefined
 }
 
 /** The key a file has by right: `<prefix>/YYYY/MM/DD/<file>`. */
@@ -65,7 +67,7 @@ export function startMs({ file, mtimeMs }: NamedFile, durationSeconds: number): 
 }
 
 function startOf(named: NamedFile, durationSeconds: number): string {
-  return isoLocal(startMs(named, durationSeconds))
+  return isoLocal(named.startMs ?? startMs(named, durationSeconds))
 }
 
 function cameraOf(file: string): string {

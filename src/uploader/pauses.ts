@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { isPause } from '../segments/gaps.ts'
-import { boxesIn, known, need, readBoxes, UnfamiliarMp4, type BoxContent } from './mp4-boxes.ts'
+import { boxesIn, known, need, readBoxes, UnfamiliarMp4, type BoxContent } from '../mp4/boxes.ts'
 
 /** A time in a file, between two frames, of which footage is missing. */
 export interface Pause {

@@ -2,6 +2,7 @@ import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename, parse } from 'node:path'
 import { ignoreMissing, moveInto, otherName, type Folders } from '../segments/folders.ts'
+import type { ClosedSegments } from '../segments/closed-segments.ts'
 import { cameraPaused, type Gaps } from '../segments/gaps.ts'
 import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { finalize, type Finalized } from './finalize.ts'
@@ -19,6 +20,7 @@ import type { MediaTools } from './run-tool.ts'
 import { discard, quarantine } from './set-aside.ts'
 import { findPlace, findStored, type Place } from './object-place.ts'
 import { pausesIn } from './pauses.ts'
+import type { SoundEncoder } from './sound-encoder.ts'
 import { uploadContent, type UploadDeps } from './upload-content.ts'
 
 export interface ShipDeps extends UploadDeps {
@@ -26,6 +28,8 @@ export interface ShipDeps extends UploadDeps {
   gaps: Gaps
   folders: Folders
   tools: MediaTools
+  closed: ClosedSegments
+  sounds: SoundEncoder
   /** Of every key; may be empty. */
   prefix: string
   /** When this process began, by the clock on the wall: no other has seen what was recorded since. */
@@ -40,6 +44,8 @@ export type ShipEnd =
   | { why: 'shipped'; path: string; key: string; bytes: number }
   /** Somebody writes to it again: it isn't finished. */
   | { why: 'changed' }
+  /** Its sound is being encoded. */
+  | { why: 'waiting' }
   /** It isn't there any more; there was nothing in it; it doesn't play. */
   | { why: 'gone' | 'discarded' | 'quarantined' }
 
@@ -68,7 +74,7 @@ export async function shipSegment(
   }
 }
 
-type Unplayable = Exclude<Finalized, { is: 'playable' }>
+type Unplayable = Exclude<Finalized, { is: 'playable' | 'waiting' }>
 
 interface Shipment {
   path: string
@@ -98,8 +104,9 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   await finishMove(deps.folders, path)
   const before = await lstat(path)
   const finalized = await finalize({ ...deps, proof: store.proof }, path, signal)
+  if (finalized.is === 'waiting') return { why: 'waiting' }
   if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
-  const { asItIs: reason, sums } = finalized
+  const { asItIs: reason, sums, startMs } = finalized
   if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
   const content = sums
     ? await fingerprintOfWritten(path, sums)
@@ -111,7 +118,7 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
     // What was broken as it was is ours to replace, whatever it has become.
     if (found.is === 'done' || place.is === 'free') place = found
   }
-  const metadata = describeObject({ file, mtimeMs }, content, finalized.media)
+  const metadata = describeObject({ file, mtimeMs, startMs }, content, finalized.media)
   const object = await uploadContent(deps, { path, key, content, metadata, place, onSent }, signal)
   return object ? accept(deps, shipment, object, content) : { why: 'changed' }
 }
@@ -171,7 +178,7 @@ async function accept(
   const known = (await ledger.linesOf(file, day)).some((old) =>
     (['bytes', 'crc32', 'key', 'bucket', 'endpoint'] as const).every((f) => old[f] === line[f]),
   )
-  if (!known) await notePauses(deps, { path, mtimeMs }, line)
+  if (!known) await notePauses(deps, path, line)
   // A crash may have come between the writing of a line and its sync.
   await (known ? ledger.sync(day) : ledger.append(line, day))
   claims.accepted(path)
@@ -184,8 +191,8 @@ async function accept(
 /** What is missing within the file becomes lines in `data/gaps/`; no failure of that keeps footage from S3. */
 async function notePauses(
   { gaps, log }: ShipDeps,
-  { path, mtimeMs }: Pick<Shipment, 'path' | 'mtimeMs'>,
-  { file, camera, start, durationSeconds }: LedgerLine,
+  path: string,
+  { file, camera, start }: LedgerLine,
 ): Promise<void> {
   if (!parseSegmentName(file)) return
   try {
@@ -194,12 +201,8 @@ async function notePauses(
     const missing = rounded(pauses.reduce((sum, { seconds }) => sum + seconds, 0))
     log.info({ file, pauses: pauses.length, missing }, cameraPaused)
     const startMs = Date.parse(start)
-    const byMtimeMs = mtimeMs - durationSeconds * 1000
     const noted = pauses.slice(0, mostPauses).map(({ atSeconds, seconds }) => {
-      // FFmpeg may have opened the file after the pause, for a frame from before it.
-      const earlierMs = startMs - seconds * 1000
-      const isLate = Math.abs(earlierMs - byMtimeMs) < Math.abs(startMs - byMtimeMs)
-      const fromMs = (atSeconds < 1 && isLate ? earlierMs : startMs) + atSeconds * 1000
+      const fromMs = startMs + atSeconds * 1000
       return { camera, fromMs, toMs: fromMs + seconds * 1000, reason: cameraPaused }
     })
     await gaps.appendNew(noted)

@@ -65,6 +65,8 @@ export interface Failed {
 const finishMs = 7000
 const abortMs = 1000
 const fileBackoffCapMs = 60_000
+/** What waits for something else is tried again, should nobody wake it. */
+const waitAtMostMs = 60_000
 /** A reason that so many files share is said of no more. */
 const mostSaid = 10
 
@@ -104,6 +106,13 @@ export class UploadQueue {
   /** Forgets a file unless it is in flight; answers whether nobody will upload it now. */
   withdraw(path: string): boolean {
     return this.#waiting.delete(path)
+  }
+
+  /** Tries a file at once that waited for something else. */
+  retry(path: string): void {
+    const segment = this.#waiting.get(path)
+    if (segment) segment.retryAtMs = 0
+    this.#changed.ring()
   }
 
   /** Forgets what waits and isn't there any more. */
@@ -184,6 +193,8 @@ export class UploadQueue {
     try {
       const end = await ship(path, (sent) => (progress.sentBytes = sent), signal)
       this.#inFlight.delete(path)
+      if (end.why === 'waiting')
+        return this.#add({ ...segment, retryAtMs: clock.monotonicMs() + waitAtMostMs })
       problems.over(path)
       if (this.#machine.succeeded()) problems.over('machine')
       // What was found in the store, after an answer was lost, was written as well.

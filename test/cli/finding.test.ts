@@ -12,8 +12,9 @@ const camera: Camera = {
 }
 
 const sample: CameraSample = {
-  ...{ video: 'h264', width: 2560, height: 1440, audio: 'aac', fps: 24.98 },
-  ...{ bitsPerSecond: 6.14e6, keyframes: 4, keyframeEverySeconds: 2, seconds: 7 },
+  stream: { video: 'h264', width: 2560, height: 1440, audio: 'aac' },
+  ...{ fps: 24.98, bitsPerSecond: 6.14e6, keyframes: 4, keyframeEverySeconds: 2, seconds: 7 },
+  sounds: 109,
 }
 
 test('what was found is a list with a mark, and how it is in all', () => {

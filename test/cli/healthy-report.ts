@@ -36,7 +36,7 @@ export function healthyReport(): InstallationReport & {
             file: 'Front_20250125_153000.mp4',
             bytes: 12_345_678,
             growing: true,
-            stream: { video: 'h264', width: 1280, height: 720, fps: 25, audio: 'aac' },
+            stream: { video: 'h264', width: 1280, height: 720, audio: 'aac' },
             bitsPerSecond: 4.12e6,
             fps: 25,
             restarts: 0,

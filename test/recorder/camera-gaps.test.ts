@@ -3,11 +3,11 @@ import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isoLocal } from '../../src/daemon/local-time.ts'
 import type { Log } from '../../src/daemon/logger.ts'
 import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import { CameraGaps } from '../../src/recorder/camera-gaps.ts'
 import { pastFootage, type PastFootage } from '../../src/recorder/past-footage.ts'
+import type { FootageSpan } from '../../src/recorder/run-segments.ts'
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { Gaps, type GapLine } from '../../src/segments/gaps.ts'
 import { HeldClock } from '../support/held-clock.ts'
@@ -16,124 +16,171 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 const startMs = new Date(2025, 0, 25, 12).getTime()
+const fps = 25
+
+/** Footage, in seconds since the test began. */
+function span(from: number, to: number, stepMs = 1000 / fps): FootageSpan {
+  return { fromMs: startMs + from * 1000, toMs: startMs + to * 1000, stepMs }
+}
 
 async function gapsOfFront(t: TestContext, past?: PastFootage) {
   const folder = await temporaryFolder(t)
   const clock = new HeldClock(startMs)
   const problems = new ProblemLog(silent, clock)
-  const gaps = new CameraGaps('Front', past, { gaps: new Gaps(folder), clock, problems })
+  const noted = new Gaps(folder)
+  const gaps = new CameraGaps('Front', past, { gaps: noted, clock, problems })
   return {
-    clock,
-    gaps,
-    lines: async (): Promise<GapLine[]> => {
-      while (journalLines(folder).length === 0) await sleep(5)
+    ...{ clock, gaps, noted },
+    lines: async (count: number): Promise<GapLine[]> => {
+      while (journalLines(folder).length < count) await sleep(5)
       return journalLines(folder)
     },
   }
 }
 
-test('a gap has the reason that held for most of it', async (t) => {
-  const { clock, gaps, lines } = await gapsOfFront(t)
-  gaps.footage(0)
+function inShort({ kind, from, seconds, reason }: GapLine): unknown[] {
+  return [kind, (Date.parse(from) - startMs) / 1000, seconds, reason]
+}
+
+test('a gap is noted when it begins, and when it is over, with the reason that held for most of it', async (t) => {
+  const { clock, gaps, lines, noted } = await gapsOfFront(t)
+  gaps.alive()
+  gaps.recorded(span(-10, 0))
   gaps.failed('camera disconnected')
+  assert.deepEqual((await lines(1)).map(inShort), [['gap-open', 0, 0, 'camera disconnected']])
+  assert.equal((await noted.stillOpen()).length, 1)
   await clock.advance(2000)
   gaps.failed('camera refused')
   await clock.advance(60_000)
   gaps.failed('password rejected')
   await clock.advance(30_000)
   assert.equal(gaps.status.gap, 'camera refused')
-  gaps.footage(1000)
+  gaps.alive()
+  await clock.advance(60_000)
+  gaps.recorded(span(91.5, 152))
   assert.equal(gaps.status.gap, undefined)
-  const [{ seconds, reason } = {}] = await lines()
-  assert.deepEqual({ seconds, reason }, { seconds: 91, reason: 'camera refused' })
+  assert.deepEqual((await lines(2)).slice(1).map(inShort), [['gap', 0, 91.5, 'camera refused']])
+  assert.deepEqual(await noted.stillOpen(), [])
 })
 
-test('what FFmpeg writes at its end, after a silence, makes the gap no shorter', async (t) => {
+test('one that hid nothing is closed all the same', async (t) => {
+  const { gaps, lines, noted } = await gapsOfFront(t)
+  gaps.recorded(span(-10, 0))
+  gaps.failed('stream changed')
+  gaps.alive()
+  gaps.recorded(span(0.4, 10))
+  assert.deepEqual((await lines(2)).slice(1).map(inShort), [['gap', 0, 0, 'stream changed']])
+  assert.deepEqual([await noted.stillOpen(), await noted.all()], [[], []])
+})
+
+test('each gap has its own reason', async (t) => {
   const { clock, gaps, lines } = await gapsOfFront(t)
-  for (let totalMs = 500; totalMs <= 5000; totalMs += 500) {
-    await clock.advance(500)
-    gaps.footage(totalMs)
-  }
-  await clock.advance(4000)
-  gaps.footage(5040)
+  gaps.recorded(span(-10, 0))
   gaps.failed('camera silent')
-  await clock.advance(6000)
-  gaps.footage(0)
-  const [{ seconds } = {}] = await lines()
-  assert.equal(seconds, 10)
-})
-
-test('what comes late of a camera that then falls silent is of before', async (t) => {
-  const { clock, gaps, lines } = await gapsOfFront(t)
-  for (let totalMs = 500; totalMs <= 5000; totalMs += 500) {
-    await clock.advance(500)
-    gaps.footage(totalMs)
-  }
-  await clock.advance(4000)
-  gaps.footage(5800)
-  gaps.failed('camera silent')
-  await clock.advance(5000)
-  gaps.footage(0)
-  const [{ seconds } = {}] = await lines()
-  assert.equal(seconds, 8.2)
-})
-
-test('a slow camera has no gap, nor one whose footage was held back', async (t) => {
-  const { clock, gaps } = await gapsOfFront(t)
-  let totalMs = 0
-  for (; totalMs <= 60_000; totalMs += 200) {
-    await clock.advance(500)
-    gaps.footage(totalMs)
-  }
-  assert.equal(gaps.status.footageUntil, new Date(clock.now()).toISOString())
+  await clock.advance(60_000)
+  gaps.alive()
+  gaps.recorded(span(60, 70))
   await clock.advance(10_000)
-  gaps.footage(totalMs + 10_000)
-  assert.equal(gaps.status.footageUntil, new Date(clock.now()).toISOString())
+  gaps.failed('camera refused')
+  await clock.advance(5000)
+  gaps.alive()
+  gaps.recorded(span(75, 85))
+  assert.deepEqual(
+    (await lines(4)).map(inShort).filter(([kind]) => kind === 'gap'),
+    [
+      ['gap', 0, 60, 'camera silent'],
+      ['gap', 70, 5, 'camera refused'],
+    ],
+  )
 })
 
-test('a clock that is set in a gap makes it no longer, and no shorter', async (t) => {
-  const { clock, gaps, lines } = await gapsOfFront(t)
+test('between two segments of a camera that goes on a pause is a gap, and a slow step is none', async (t) => {
+  const { gaps, lines } = await gapsOfFront(t)
+  gaps.alive()
+  gaps.recorded(span(0, 10, 2000))
+  gaps.recorded(span(16, 30, 2000))
+  gaps.recorded(span(30.9, 40))
+  gaps.recorded(span(43, 50))
+  assert.deepEqual((await lines(1)).map(inShort), [['gap', 40, 3, 'camera paused']])
+})
+
+test('a clock that is set does not move what the status says of the footage', async (t) => {
+  const { clock, gaps } = await gapsOfFront(t)
   clock.set(0)
-  gaps.footage(0)
-  gaps.failed('camera silent')
+  gaps.alive()
   await clock.advance(20_000)
   clock.set(startMs)
   assert.equal(gaps.status.footageUntil, new Date(startMs - 20_000).toISOString())
-  gaps.footage(5000)
-  const [{ from, seconds } = {}] = await lines()
-  assert.deepEqual({ from, seconds }, { from: isoLocal(startMs - 20_000), seconds: 15 })
 })
 
 test('before the first footage of a camera nothing is missing', async (t) => {
-  const { clock, gaps } = await gapsOfFront(t)
+  const { clock, gaps, noted } = await gapsOfFront(t)
   gaps.failed('camera refused')
   await clock.advance(60_000)
-  gaps.footage(0)
+  gaps.alive()
+  gaps.recorded(span(60, 70))
+  gaps.recorded(span(70, 80))
   assert.equal(gaps.status.gap, undefined)
+  assert.deepEqual([await noted.all(), await noted.stillOpen()], [[], []])
 })
 
 test('the absence of the recorder is a gap, and goes on from the one that it left', async (t) => {
-  const at = (minutesAgo: number): number => startMs - minutesAgo * 60_000
-  const absent = await gapsOfFront(t, { untilMs: at(10), downSinceMs: at(10) })
-  absent.gaps.footage(0)
-  assert.deepEqual(
-    (await absent.lines()).map(({ seconds, reason }) => [seconds, reason]),
-    [[600, 'recorder down']],
-  )
+  const absent = await gapsOfFront(t, { untilMs: startMs - 600e3, downSinceMs: startMs - 600e3 })
+  absent.gaps.alive()
+  absent.gaps.recorded(span(0, 10))
+  assert.deepEqual((await absent.lines(1)).map(inShort), [['gap', -600, 600, 'recorder down']])
   const refused = await gapsOfFront(t, {
-    untilMs: at(60),
-    downSinceMs: at(10),
-    gap: 'camera refused',
+    ...{ untilMs: startMs - 3600e3, downSinceMs: startMs - 600e3, gap: 'camera refused' },
   })
-  assert.equal(refused.gaps.status.footageUntil, new Date(at(60)).toISOString())
-  refused.gaps.footage(0)
-  assert.deepEqual(
-    (await refused.lines()).map(({ seconds, reason }) => [seconds, reason]),
-    [[3600, 'camera refused']],
-  )
+  assert.equal(refused.gaps.status.footageUntil, new Date(startMs - 3600e3).toISOString())
+  refused.gaps.alive()
+  refused.gaps.recorded(span(0, 10))
+  assert.deepEqual((await refused.lines(1)).map(inShort), [['gap', -3600, 3600, 'camera refused']])
 })
 
-test('where the footage ends is told by the last status, or by a newer file', async (t) => {
+test('a segment that was left behind is between two gaps, each with its reason', async (t) => {
+  const { clock, gaps, lines } = await gapsOfFront(t, {
+    ...{ untilMs: startMs - 60e3, downSinceMs: startMs - 48e3, gap: 'file not growing' },
+  })
+  gaps.adopted(span(-49, -48.8))
+  await clock.advance(2000)
+  gaps.alive()
+  gaps.recorded(span(2, 10))
+  assert.deepEqual((await lines(2)).map(inShort), [
+    ['gap', -60, 11, 'file not growing'],
+    ['gap', -48.8, 50.8, 'recorder down'],
+  ])
+})
+
+test('where the footage ends is told by what was closed, and what was open by its line', async (t) => {
+  const folders = foldersBelow(await temporaryFolder(t))
+  await makeFolders(folders)
+  const status = {
+    updatedAt: new Date(startMs + 9000).toISOString(),
+    cameras: [{ name: 'Front', footageUntil: new Date(startMs + 8000).toISOString() }],
+  }
+  const ends = new Map([
+    ['Front', startMs],
+    ['Back', startMs],
+    ['Ahead', startMs + 365 * 86_400e3],
+  ])
+  const openGaps = [
+    { camera: 'Front', fromMs: startMs, reason: 'camera silent' },
+    { camera: 'Back', fromMs: startMs - 60_000, reason: 'camera refused' },
+  ]
+  const past = await pastFootage({ status, ends, openGaps }, folders, startMs + 60_000)
+  assert.deepEqual(past.get('Front'), {
+    ...{ untilMs: startMs, downSinceMs: startMs + 9000 },
+    ...{ gap: 'camera silent', restartsToday: undefined },
+  })
+  assert.deepEqual(past.get('Back'), {
+    ...{ untilMs: startMs, downSinceMs: startMs },
+    ...{ gap: undefined, restartsToday: undefined },
+  })
+  assert.equal(past.get('Ahead'), undefined)
+})
+
+test('of an older version it is told by the last status, or by a newer file', async (t) => {
   const folders = foldersBelow(await temporaryFolder(t))
   await makeFolders(folders)
   const file = join(folders.uploaded, 'Back_20250125_120000.mp4')
@@ -145,7 +192,8 @@ test('where the footage ends is told by the last status, or by a newer file', as
     updatedAt: new Date(newer.getTime() + 2000).toISOString(),
     cameras: [{ name: 'Front', footageUntil: newer.toISOString(), gap: 'camera silent' }],
   }
-  const past = await pastFootage(status, folders, Date.now())
+  const none = { ends: new Map<string, number>(), openGaps: [] }
+  const past = await pastFootage({ status, ...none }, folders, Date.now())
   assert.deepEqual(past.get('Back'), {
     ...{ untilMs: startMs, downSinceMs: startMs },
     restartsToday: undefined,
@@ -158,5 +206,6 @@ test('where the footage ends is told by the last status, or by a newer file', as
   })
   // A clock that was ahead left this.
   await writeFile(join(folders.uploaded, 'Back_20450125_120000.mp4'), '')
-  assert.equal((await pastFootage('nonsense', folders, startMs)).get('Back')?.untilMs, startMs)
+  const nonsense = await pastFootage({ status: 'nonsense', ...none }, folders, startMs)
+  assert.equal(nonsense.get('Back')?.untilMs, startMs)
 })

@@ -6,6 +6,7 @@ import { systemClock } from '../../src/daemon/clock.ts'
 import { createLog } from '../../src/daemon/logger.ts'
 import { Redactor } from '../../src/daemon/redact.ts'
 import { OpenSegments } from '../../src/recorder/open-segments.ts'
+import { ClosedSegments } from '../../src/segments/closed-segments.ts'
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -14,7 +15,8 @@ test('an empty segment, as a full disk leaves it, is deleted when it is closed; 
   await makeFolders(folders)
   const options = { folder: folders.logs, daemon: 'recorder', retentionDays: 1 }
   const log = createLog({ ...options, level: 'ERROR', format: 'text' }, new Redactor(), systemClock)
-  const segments = new OpenSegments(folders, log)
+  const closed = new ClosedSegments(folders.closed)
+  const segments = new OpenSegments(folders, { closed, log })
   const [empty, full] = ['Front_20250125_153000.mp4', 'Front_20250125_154000.mp4']
   await writeFile(join(folders.open, empty), '')
   await writeFile(join(folders.open, full), 'x')

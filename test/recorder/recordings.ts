@@ -8,10 +8,13 @@ import { promisify } from 'node:util'
 import { startRtspCamera, type CameraOptions, type RtspCamera } from '../../demo/rtsp-camera.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
+import { foldersBelow } from '../../src/segments/folders.ts'
+import { finalize } from '../../src/uploader/finalize.ts'
 import { cachedClip } from '../support/clips.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { finalizing } from '../uploader/workbench.ts'
 
 /** Frames a second of every emulated camera here. */
 export const fps = 25
@@ -57,6 +60,25 @@ export async function startRecorder(
 export function recordings(folder: string): string[] {
   const files = readdirSync(join(folder, 'recordings')).filter((file) => file.endsWith('.mp4'))
   return files.sort().map((file) => join(folder, 'recordings', file))
+}
+
+/** Finalizes all recordings as the uploader would, and answers what became of them, oldest first. */
+export async function finalizedIn(folder: string): Promise<string[]> {
+  const deps = finalizing(foldersBelow(folder))
+  const ended = new AbortController()
+  const sounds = deps.sounds.run(ended.signal)
+  try {
+    for (const path of recordings(folder)) {
+      let finalized = await finalize(deps, path, ended.signal)
+      for (; finalized.is === 'waiting'; finalized = await finalize(deps, path, ended.signal))
+        await sleep(50)
+      assert.ok(finalized.is === 'playable', `${path}: ${JSON.stringify(finalized)}`)
+    }
+  } finally {
+    ended.abort()
+    await sounds
+  }
+  return recordings(folder)
 }
 
 /** The numbers of all frames in these files, in their order. */

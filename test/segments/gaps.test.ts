@@ -19,7 +19,7 @@ test('a gap is a line in the file of the day when it begins', async (t) => {
   assert.deepEqual(
     { ...line, from: '', to: '' },
     {
-      ...{ camera: 'Front', from: '', to: '' },
+      ...{ kind: 'gap', camera: 'Front', from: '', to: '' },
       ...{ seconds: 60.5, reason: 'camera silent' },
     },
   )

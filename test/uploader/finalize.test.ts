@@ -16,10 +16,18 @@ import { foldersBelow, makeFolders, type Folders } from '../../src/segments/fold
 import { finalize, removeTemporaries } from '../../src/uploader/finalize.ts'
 import { fingerprint, type Sums } from '../../src/uploader/fingerprint.ts'
 import { probeMedia, type Media } from '../../src/uploader/media-probe.ts'
-import { isFaststart, isHeaderOnly, readBoxes } from '../../src/uploader/mp4-boxes.ts'
+import { isFaststart, isHeaderOnly, readBoxes } from '../../src/mp4/boxes.ts'
 import { ToolError } from '../../src/uploader/run-tool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { fragmented, fragmentedHevc, never, padded, tools } from './workbench.ts'
+import {
+  finalizing,
+  foreign,
+  fragmented,
+  fragmentedHevc,
+  never,
+  padded,
+  tools,
+} from './workbench.ts'
 
 async function segment(
   t: TestContext,
@@ -71,7 +79,7 @@ test('a file with damage in the middle keeps every byte: a remux would lose what
       const content = Buffer.from(whole)
       damage(content)
       await writeFile(path, content)
-      const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
+      const finalized = await finalize(finalizing(folders), path, never)
       const isKept = finalized.is === 'playable' && finalized.asItIs !== undefined
       if (isKept || finalized.is === 'invalid')
         assert.equal((await stat(path)).size, whole.length, `damage at ${header}`)
@@ -84,7 +92,7 @@ test('a file that a crash cut off in its last fragment is finalized all the same
   const { size } = await stat(path)
   for (const cut of [4, 200, 3000]) {
     await truncate(path, size - cut)
-    const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
+    const finalized = await finalize(finalizing(folders), path, never)
     assert.ok(
       finalized.is === 'playable' && finalized.asItIs === undefined,
       JSON.stringify(finalized),
@@ -97,7 +105,7 @@ test('a fragmented segment becomes playable at once, with the same packets and m
   const { folders, path } = await segment(t)
   const [before, { mtimeMs }] = [await mediaOf(path), await stat(path)]
   assert.equal(await isFaststart(path), false)
-  const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
+  const finalized = await finalize(finalizing(folders), path, never)
   assert.deepEqual(finalized, { is: 'playable', media: before, sums: await sumsOf(path) })
   const types = (await readBoxes(path)).map(({ type }) => type)
   assert.ok(types.indexOf('moov') < types.indexOf('mdat'))
@@ -110,21 +118,17 @@ test('a fragmented segment becomes playable at once, with the same packets and m
 test('HEVC is tagged as the players of Apple want it', async (t) => {
   const { folders, path } = await segment(t, await fragmentedHevc())
   assert.equal((await mediaOf(path)).streams[0]?.tag, 'hev1')
-  await finalize({ folders, proof: 'crc32', tools }, path, never)
+  await finalize(finalizing(folders), path, never)
   const [video] = (await mediaOf(path)).streams
   assert.deepEqual([video?.codec, video?.tag], ['hevc', 'hvc1'])
 })
 
 test('a finalized file is not touched again', async (t) => {
   const { folders, path } = await segment(t)
-  await finalize({ folders, proof: 'crc32', tools }, path, never)
+  await finalize(finalizing(folders), path, never)
   const { ino } = await stat(path)
   const ffmpeg = join(folders.base, 'not-needed')
-  const again = await finalize(
-    { folders, proof: 'crc32', tools: { ...tools, ffmpeg } },
-    path,
-    never,
-  )
+  const again = await finalize(finalizing(folders, { ...tools, ffmpeg }), path, never)
   assert.equal(again.is, 'playable')
   assert.equal((await stat(path)).ino, ino)
 })
@@ -135,7 +139,7 @@ test('a segment that was cut off at any byte plays, or is called invalid or empt
   const outcomes = new Set<string>()
   for (const share of [0.0002, 0.003, 0.01, 0.3, 0.77, 0.999]) {
     await writeFile(path, whole.subarray(0, Math.ceil(whole.length * share)))
-    const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
+    const finalized = await finalize(finalizing(folders), path, never)
     outcomes.add(finalized.is)
     if (share >= 0.3) assert.equal(finalized.is, 'playable')
   }
@@ -154,7 +158,7 @@ test('a header without a packet is recognised as such', async (t) => {
     header.reduce((sum, { bytes }) => sum + bytes, 0),
   )
   assert.equal(await isHeaderOnly(path), true)
-  assert.deepEqual(await finalize({ folders, proof: 'crc32', tools }, path, never), {
+  assert.deepEqual(await finalize(finalizing(folders), path, never), {
     is: 'header-only',
   })
 })
@@ -168,21 +172,17 @@ for (const [what, content] of [
   test(`${what} named .mp4 is called invalid, with the reason`, async (t) => {
     const { folders, path } = await segment(t)
     await writeFile(path, content)
-    const finalized = await finalize({ folders, proof: 'crc32', tools }, path, never)
+    const finalized = await finalize(finalizing(folders), path, never)
     assert.equal(finalized.is, 'invalid')
     assert.match(finalized.reason, /invalid|moov|end of file/i)
   })
 
-// FFmpeg has to write it anew for its tag: with a file of our own it is not asked.
+// With a file of our own they are not asked.
 test('a missing ffprobe or ffmpeg is a fault of the machine, and says nothing of the file', async (t) => {
-  const { folders, path } = await segment(t, await fragmentedHevc())
+  const { folders, path } = await segment(t, await foreign())
   for (const missing of ['ffmpeg', 'ffprobe'])
     await assert.rejects(
-      finalize(
-        { folders, proof: 'crc32', tools: { ...tools, [missing]: `/nowhere/${missing}` } },
-        path,
-        never,
-      ),
+      finalize(finalizing(folders, { ...tools, [missing]: `/nowhere/${missing}` }), path, never),
       (error) => error instanceof ToolError && error.machineWide && /PATH/.test(error.message),
     )
 })
@@ -193,11 +193,11 @@ for (const [what, script] of [
   ['ends for an unknown reason', 'echo "x: whatever" >&2; exit 1'],
 ] as const)
   test(`an ffprobe that ${what} says nothing of the file`, async (t) => {
-    const { folders, path } = await segment(t, await fragmentedHevc())
+    const { folders, path } = await segment(t, await foreign())
     const ffprobe = await program(t, script)
-    const tried = finalize({ folders, proof: 'crc32', tools: { ...tools, ffprobe } }, path, never)
+    const tried = finalize(finalizing(folders, { ...tools, ffprobe }), path, never)
     await assert.rejects(tried, (error) => error instanceof ToolError && !error.machineWide)
-    assert.deepEqual(await readFile(path), await readFile(await fragmentedHevc()))
+    assert.deepEqual(await readFile(path), await readFile(await foreign()))
   })
 
 for (const [what, script, reason] of [
@@ -210,39 +210,31 @@ for (const [what, script, reason] of [
   ],
 ] as const)
   test(`the file stays as it is where ${what}`, async (t) => {
-    const { folders, path } = await segment(t, await fragmentedHevc())
+    const { folders, path } = await segment(t, await foreign())
     const ffmpeg = await program(t, script.replace('"$7"', `'${path}'`))
-    const finalized = await finalize(
-      { folders, proof: 'crc32', tools: { ...tools, ffmpeg } },
-      path,
-      never,
-    )
+    const finalized = await finalize(finalizing(folders, { ...tools, ffmpeg }), path, never)
     assert.ok(finalized.is === 'playable')
     assert.match(finalized.asItIs ?? '', new RegExp(reason))
-    assert.deepEqual(await readFile(path), await readFile(await fragmentedHevc()))
+    assert.deepEqual(await readFile(path), await readFile(await foreign()))
     assert.deepEqual(await readdir(folders.tmp), [])
   })
 
 test('a file that changes while it is remuxed is left alone', async (t) => {
-  const { folders, path } = await segment(t, await fragmentedHevc())
+  const { folders, path } = await segment(t, await foreign())
   const ffmpeg = await program(t, `ffmpeg "$@"; printf x >> '${path}'`)
-  const finalized = await finalize(
-    { folders, proof: 'crc32', tools: { ...tools, ffmpeg } },
-    path,
-    never,
-  )
+  const finalized = await finalize(finalizing(folders, { ...tools, ffmpeg }), path, never)
   assert.ok(finalized.is === 'playable')
   assert.match(finalized.asItIs ?? '', /changed/)
-  const whole = await readFile(await fragmentedHevc())
+  const whole = await readFile(await foreign())
   assert.deepEqual(await readFile(path), Buffer.concat([whole, Buffer.from('x')]))
 })
 
 test('an abort ends FFmpeg and leaves nothing behind', async (t) => {
-  const { folders, path } = await segment(t, await fragmentedHevc())
+  const { folders, path } = await segment(t, await foreign())
   const stop = new AbortController()
   const ffmpeg = await program(t, 'exec sleep 60')
   const ending = assert.rejects(
-    finalize({ folders, proof: 'crc32', tools: { ...tools, ffmpeg } }, path, stop.signal),
+    finalize(finalizing(folders, { ...tools, ffmpeg }), path, stop.signal),
   )
   setTimeout(() => stop.abort(), 400)
   await ending
@@ -253,7 +245,7 @@ test('what our recorder writes takes no program', async (t) => {
   const { folders, path } = await segment(t)
   const media = await mediaOf(path)
   const none = { ffmpeg: '/nowhere/ffmpeg', ffprobe: '/nowhere/ffprobe' }
-  const finalized = await finalize({ folders, proof: 'crc32', tools: none }, path, never)
+  const finalized = await finalize(finalizing(folders, none), path, never)
   assert.deepEqual(finalized, { is: 'playable', media, sums: await sumsOf(path) })
   assert.ok(await isFaststart(path))
 })
@@ -262,7 +254,7 @@ test('an abort of what takes no program leaves the file as it was, and nothing b
   const { folders, path } = await segment(t)
   const stop = new AbortController()
   const reason = new Error('enough')
-  const ending = finalize({ folders, proof: 'crc32', tools }, path, stop.signal)
+  const ending = finalize(finalizing(folders), path, stop.signal)
   stop.abort(reason)
   await assert.rejects(ending, reason)
   assert.deepEqual(await readFile(path), await readFile(await fragmented()))

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { finalize } from '../../src/uploader/finalize.ts'
-import { fragmented, never, tools } from './workbench.ts'
+import { finalizing, fragmented, never } from './workbench.ts'
 
 const title = /footage-\d{8}/
 
@@ -26,7 +26,7 @@ export class NumberedFootage {
       const flags = '+empty_moov+default_base_moof+frag_keyframe'
       await remux(await fragmented(), [...named, '-movflags', flags, path])
       const asRecorded = await readFile(path, 'latin1')
-      await finalize({ folders, proof: 'crc32', tools }, path, never)
+      await finalize(finalizing(folders), path, never)
       return new NumberedFootage(asRecorded, await readFile(path, 'latin1'))
     } finally {
       await rm(folder, { recursive: true })

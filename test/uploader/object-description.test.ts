@@ -19,7 +19,7 @@ test('metadata say what the file is', (t) => {
     describeObject({ file: 'Front_Door_20250125_153045.mp4', mtimeMs }, content, media),
     {
       camera: 'Front_Door',
-      start: '2025-01-25T15:30:45-05:00',
+      start: '2025-01-25T15:30:45.000-05:00',
       'duration-seconds': '600',
       'video-codec': 'h264',
       'audio-codec': 'aac',
@@ -35,15 +35,15 @@ test('in the repeated hour of a DST change the offset is the one that fits the m
   const start = (mtimeMs: number): string | undefined =>
     describeObject({ file, mtimeMs }, content, media).start
   const firstEndMs = Date.UTC(2025, 10, 2, 5, 40)
-  assert.equal(start(firstEndMs), '2025-11-02T01:30:00-04:00')
-  assert.equal(start(firstEndMs + 3_600_000), '2025-11-02T01:30:00-05:00')
+  assert.equal(start(firstEndMs), '2025-11-02T01:30:00.000-04:00')
+  assert.equal(start(firstEndMs + 3_600_000), '2025-11-02T01:30:00.000-05:00')
 })
 
 test('a file without a camera or a date is described by its mtime', (t) => {
   inZone(t, 'UTC')
   const mtimeMs = Date.UTC(2024, 5, 7, 12, 10)
   const { camera, start } = describeObject({ file: 'holiday.mp4', mtimeMs }, content, media)
-  assert.deepEqual([camera, start], ['unknown', '2024-06-07T12:00:00+00:00'])
+  assert.deepEqual([camera, start], ['unknown', '2024-06-07T12:00:00.000+00:00'])
   assert.equal(objectKey('recordings', 'holiday.mp4', mtimeMs), 'recordings/2024/06/07/holiday.mp4')
 })
 

@@ -8,7 +8,7 @@ import type { GapLine } from '../../src/segments/gaps.ts'
 import { finalize } from '../../src/uploader/finalize.ts'
 import { pausesIn } from '../../src/uploader/pauses.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
-import { fragmented, never, openWorkbench, tools } from './workbench.ts'
+import { finalizing, fragmented, never, openWorkbench } from './workbench.ts'
 
 const asRecorded = '+empty_moov+default_base_moof'
 const faststart = '+faststart'
@@ -39,7 +39,7 @@ async function pausesOf(t: TestContext, select: string, movflags: string, preset
   const { folders } = await openWorkbench(t)
   const path = join(folders.recordings, 'Front_20250125_153045.mp4')
   await clip(path, select, movflags, preset)
-  assert.equal((await finalize({ folders, proof: 'crc32', tools }, path, never)).is, 'playable')
+  assert.equal((await finalize(finalizing(folders), path, never)).is, 'playable')
   return pausesIn(path)
 }
 

@@ -18,11 +18,15 @@ import { promisify } from 'node:util'
 import { systemClock } from '../../src/daemon/clock.ts'
 import type { Log } from '../../src/daemon/logger.ts'
 import { foldersBelow, makeFolders, type Folders } from '../../src/segments/folders.ts'
+import { ClosedSegments } from '../../src/segments/closed-segments.ts'
 import { Gaps } from '../../src/segments/gaps.ts'
+import type { FinalizeDeps } from '../../src/uploader/finalize.ts'
 import { Ledger } from '../../src/uploader/ledger.ts'
 import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import type { PrunerDeps } from '../../src/uploader/pruner.ts'
 import { S3ObjectStore, type S3Settings } from '../../src/uploader/s3-object-store.ts'
+import type { MediaTools } from '../../src/uploader/run-tool.ts'
+import { SoundEncoder } from '../../src/uploader/sound-encoder.ts'
 import { shipSegment, type ShipDeps, type ShipEnd } from '../../src/uploader/ship-segment.ts'
 import { KeyClaims } from '../../src/uploader/object-place.ts'
 import { S3Server, type S3ServerOptions } from '../support/s3-server.ts'
@@ -62,6 +66,12 @@ export async function fragmentedHevc(): Promise<string> {
   const flags = '+empty_moov+default_base_moof+frag_keyframe'
   const quiet = ['-x265-params', 'log-level=error', '-tag:v', 'hev1']
   return cached('hevc', ['-c:v', 'libx265', ...quiet, '-preset', 'ultrafast', '-movflags', flags])
+}
+
+/** As another program writes it: only FFmpeg can finalize it. */
+export async function foreign(): Promise<string> {
+  const flags = '+empty_moov+frag_keyframe'
+  return cached('foreign', ['-c:v', 'libx264', '-preset', 'ultrafast', '-movflags', flags])
 }
 
 /** The same, finalized: shipping it takes no remux. */
@@ -143,7 +153,8 @@ export async function openWorkbench(
   const ledger = new Ledger(folders.ledger)
   const common = { store, ledger, folders, prefix: 'recordings', log, clock: systemClock }
   const begun = { startedMs: Date.now(), claims: new KeyClaims() }
-  const deps = { ...common, ...begun, tools, gaps: new Gaps(folders.gaps) }
+  const media = finalizing(folders)
+  const deps = { ...common, ...begun, ...media, gaps: new Gaps(folders.gaps) }
   const problems = new ProblemLog(log, systemClock)
   return {
     ...{ server, folders, log, store, ledger, deps },
@@ -159,6 +170,15 @@ export async function openWorkbench(
     ledgerText: async (day) => readFile(join(folders.ledger, `${day}.ndjson`), 'utf8'),
     gapsText: async (day) => readFile(join(folders.gaps, `${day}.ndjson`), 'utf8'),
   }
+}
+
+/** What finalizing takes; nobody encodes sound here unless its `run` is called. */
+export function finalizing(folders: Folders, mediaTools: MediaTools = tools): FinalizeDeps {
+  const sounds = new SoundEncoder({
+    ...{ folders, tools: mediaTools, clock: systemClock, onReady: () => {} },
+  })
+  const closed = new ClosedSegments(folders.closed)
+  return { folders, tools: mediaTools, proof: 'crc32', closed, sounds }
 }
 
 export function settingsFor({ url, options }: S3Server): S3Settings {

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import { boxesIn, known, need, readBoxes, UnfamiliarMp4, type BoxContent } from './mp4-boxes.ts'
+import { boxesIn, known, need, readBoxes, UnfamiliarMp4, type BoxContent } from './boxes.ts'
 
 /** What a plain MP4 holds of each track. */
 export interface TrackContent {

@@ -1,4 +1,4 @@
-import { need } from './mp4-boxes.ts'
+import { need } from './boxes.ts'
 
 /** An `avcC` whose parameter sets fill it, all but the four bytes that follow in some profiles. */
 export function needH264(avcC: Buffer): void {

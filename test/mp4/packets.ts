@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { readFragmentedMp4, type FragmentedMp4 } from '../../src/uploader/fragmented-mp4.ts'
-import { writePlainMp4 } from '../../src/uploader/plain-mp4.ts'
-import { never } from './workbench.ts'
+import { readFragmentedMp4, type FragmentedMp4 } from '../../src/mp4/fragmented-mp4.ts'
+import { PlainMp4 } from '../../src/mp4/plain-mp4.ts'
 
 const run = promisify(execFile)
+const never = new AbortController().signal
 
 export interface Packet {
   /** Stream, size, flags and a hash of the content. */
@@ -24,7 +24,8 @@ export async function packetsOf(path: string): Promise<Packet[]> {
   const lines = stdout
     .trim()
     .split('\n')
-    .map((line) => line.split(','))
+    // What newer versions say of side data comes behind.
+    .map((line) => line.split(',').slice(0, 6))
   const firstMs = Math.min(...lines.map(([, pts]) => Number(pts) * 1000))
   return lines
     .map(([stream = '', pts, dts, ...content]) => ({
@@ -53,12 +54,14 @@ export function firstDifference(a: Packet[], b: Packet[]): string | undefined {
 
 /** What is read of a file, written plain to a path if that can be done. */
 export async function writePlain(path: string, plain: string): Promise<FragmentedMp4 | undefined> {
-  const file = await open(path, 'r')
+  const source = await open(path, 'r')
   try {
-    const movie = await readFragmentedMp4(file)
-    if (movie) await writePlainMp4(file, movie, { path: plain, proof: 'crc32' }, never)
+    const movie = await readFragmentedMp4(source)
+    if (!movie) return undefined
+    const tracks = movie.tracks.map((track) => ({ ...track, source }))
+    await new PlainMp4({ ...movie, tracks }).write(plain, () => {}, never)
     return movie
   } finally {
-    await file.close()
+    await source.close()
   }
 }

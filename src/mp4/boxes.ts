@@ -59,15 +59,18 @@ export async function isDamaged(path: string): Promise<boolean> {
   if (!whole.every(({ type }) => knownTypes.has(type))) return true
   if (!last?.cutOff) return false
   const end = whole.reduce((sum, { bytes }) => sum + bytes, 0)
-  return holdsBehind(path, end + 8, 'moof')
+  return isFollowed(last.type, createReadStream(path, { start: end + 8 }))
 }
 
-async function holdsBehind(path: string, from: number, letters: string): Promise<boolean> {
+/** Whether more boxes seem to follow in what should be the rest of one that was cut off. */
+export async function isFollowed(type: string, rest: AsyncIterable<Buffer>): Promise<boolean> {
+  // An index is short and holds no content; in content the letters of a box may come by chance.
+  const next = type === 'mdat' ? /moof|mfra/ : /moof|mdat|mfra/
   let end = ''
-  for await (const chunk of createReadStream(path, { start: from, encoding: 'latin1' })) {
-    const text = end + String(chunk)
-    if (text.includes(letters)) return true
-    end = text.slice(-letters.length)
+  for await (const chunk of rest) {
+    const text = end + chunk.toString('latin1')
+    if (next.test(text)) return true
+    end = text.slice(-3)
   }
   return false
 }

@@ -1,0 +1,326 @@
+import type { FileHandle } from 'node:fs/promises'
+import type { Clock } from '../daemon/clock.ts'
+import { isoLocal } from '../daemon/local-time.ts'
+import type { Log } from '../daemon/logger.ts'
+import { FragmentReader, indexWindowBytes, type Fragment } from '../mp4/fragmented-mp4.ts'
+import type { TrackHeader } from '../mp4/track-header.ts'
+import { hasCode } from '../segments/folders.ts'
+import { segmentName } from '../segments/segment-name.ts'
+import type { OpenSegments, SegmentFacts } from './open-segments.ts'
+import type { RunTimes, SegmentRange, SegmentTimes } from './timing/run-times.ts'
+
+/** FFmpeg says that it opens a file just before it does. */
+const createdAtMostMs = 2000
+const lookEveryMs = 20
+/** A fragment of half a second may be on its way besides. */
+const tickMs = 3000
+
+/** A segment that FFmpeg has begun. */
+interface Begun {
+  /** As FFmpeg calls it. */
+  file: string
+  /** As it is called in `open/`. */
+  claimed: Promise<string>
+  handle?: FileHandle | undefined
+  reader?: FragmentReader
+  tracks?: TrackHeader[]
+  /** Whether it holds footage that can't be read as ours. */
+  isUnreadable: boolean
+  isClosedByFfmpeg: boolean
+  /** Whether it has no name left. */
+  isDeleted: boolean
+  bytes: number
+  range: SegmentRange
+  lastStamp: number
+  firstStamp: number | undefined
+}
+
+/** The segment that is being written, as the last look saw it. */
+export interface WrittenFile {
+  file: string
+  bytes: number
+  /** When it was last seen to have grown, or was begun; monotonic. */
+  grewMs: number
+  isDeleted: boolean
+  /** Frames and samples of sound of this run that are on the disk. */
+  frames: number
+  sounds: number
+}
+
+/** Where the footage of a segment begins and ends, in epoch ms. */
+export interface FootageSpan {
+  fromMs: number
+  toMs: number
+  /** How long a frame of it lasts. */
+  stepMs: number
+}
+
+export interface RunSegmentsDeps {
+  camera: string
+  times: RunTimes
+  segments: OpenSegments
+  clock: Clock
+  log: Log
+  /** Told of each segment that is closed, in their order. */
+  onFootage: (span: FootageSpan) => void
+}
+
+/** The segments of one run of FFmpeg: read while they grow, and closed under the names of their times. */
+export class RunSegments {
+  readonly #deps: RunSegmentsDeps
+  /** Those that are still in `open/`, oldest first. */
+  readonly #begun: Begun[] = []
+  #working: Promise<void> = Promise.resolve()
+  #named: string | undefined
+  #written: WrittenFile | undefined
+  /** Whether frames are missing of those that were read, so that nobody knows when which one came. */
+  #isBroken = false
+
+  constructor(deps: RunSegmentsDeps) {
+    this.#deps = deps
+  }
+
+  /** Undefined before there is one. */
+  get written(): WrittenFile | undefined {
+    return this.#written
+  }
+
+  /** FFmpeg begins a segment of this name. */
+  opened(file: string): void {
+    this.#begun.push({
+      ...{ file, claimed: this.#claim(file), isUnreadable: false, isClosedByFfmpeg: false },
+      ...{ isDeleted: false, bytes: 0, lastStamp: 0, firstStamp: undefined },
+      range: { frames: [0, 0], sounds: [0, 0] },
+    })
+    const grewMs = this.#deps.clock.monotonicMs()
+    const { frames, sounds } = this.#deps.times.read
+    this.#written = { file, bytes: 0, grewMs, isDeleted: false, frames, sounds }
+  }
+
+  /** FFmpeg has closed the oldest of those that it hadn't closed. */
+  closed(): void {
+    const segment = this.#begun.find(({ isClosedByFfmpeg }) => !isClosedByFfmpeg)
+    if (segment) segment.isClosedByFfmpeg = true
+  }
+
+  /** Syncs, reads and closes what there is, every few seconds until the signal aborts. */
+  async keepUp(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#deps.clock.sleep(tickMs, signal)
+      if (!signal.aborted) await this.#inTurn(async () => this.#tick())
+    }
+  }
+
+  /** FFmpeg has ended; returns when everything that it left behind is in `recordings/`. */
+  async finish(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#readOn()
+      await this.#closeFinished(true)
+    })
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const next = this.#working.then(work)
+    this.#working = next.catch(() => {})
+    return next
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      await this.#sync()
+      await this.#readOn()
+      await this.#closeFinished(false)
+    } catch (error) {
+      const { camera, log } = this.#deps
+      log.debug({ camera, error }, 'segments not looked at')
+    }
+  }
+
+  /** Puts what FFmpeg has written on the disk: a power cut takes no more than 5 s. */
+  async #sync(): Promise<void> {
+    const segment = this.#begun.at(-1)
+    if (!segment) return
+    const claimed = await segment.claimed
+    if (claimed !== this.#named) await this.#deps.segments.syncNames()
+    this.#named = claimed
+    await (await this.#open(segment))?.datasync()
+  }
+
+  async #open(segment: Begun): Promise<FileHandle | undefined> {
+    segment.handle ??= await this.#deps.segments.read(await segment.claimed)
+    return segment.handle
+  }
+
+  /** Reads what has been written since, in its order. */
+  async #readOn(): Promise<void> {
+    for (const segment of this.#begun) {
+      // What comes behind is read when FFmpeg has closed what comes before, and that is read.
+      const isClosed = segment.isClosedByFfmpeg
+      await this.#readOne(segment)
+      if (!isClosed) break
+    }
+  }
+
+  async #readOne(segment: Begun): Promise<void> {
+    const handle = await this.#open(segment)
+    if (!handle) {
+      this.#isBroken = true
+      return
+    }
+    const { size, nlink } = await handle.stat()
+    segment.isDeleted = nlink === 0
+    if (size > segment.bytes) await this.#readFragments(segment, handle)
+    this.#note(segment, size)
+    segment.bytes = size
+  }
+
+  #note(segment: Begun, bytes: number): void {
+    if (segment !== this.#begun.at(-1)) return
+    const { clock, times } = this.#deps
+    const grewMs = bytes > segment.bytes ? clock.monotonicMs() : (this.#written?.grewMs ?? 0)
+    const { file, isDeleted } = segment
+    this.#written = { file, bytes, grewMs, isDeleted, ...times.read }
+  }
+
+  async #readFragments(segment: Begun, handle: FileHandle): Promise<void> {
+    const { times, clock, camera, log } = this.#deps
+    if (segment.isUnreadable) return
+    try {
+      if (!segment.reader) {
+        segment.reader = new FragmentReader(handle, indexWindowBytes)
+        segment.tracks = (await segment.reader.header()).headers
+        times.beginSegment()
+        const { frames, sounds } = times.read
+        segment.range = { frames: [frames, frames], sounds: [sounds, sounds] }
+      } else await segment.reader.grow()
+      const clockOffsetMs = clock.now() - clock.monotonicMs()
+      for (let next = await segment.reader.next(); next; next = await segment.reader.next())
+        this.#add(segment, next, clockOffsetMs)
+    } catch (error) {
+      if (!segment.reader) return
+      // It may not be there whole; then it is read once more.
+      if (!segment.tracks) delete (segment as Partial<Begun>).reader
+      else {
+        segment.isUnreadable = true
+        this.#isBroken = true
+        log.debug({ camera, file: segment.file, error }, 'segment cannot be read')
+      }
+    }
+  }
+
+  #add(segment: Begun, { runs, referenceMs }: Fragment, clockOffsetMs: number): void {
+    const { times } = this.#deps
+    const stamps = { video: [] as number[], audio: [] as number[] }
+    for (const { track, time, durations } of runs) {
+      const header = segment.tracks?.[track - 1]
+      if (!header) continue
+      let stamp = time
+      for (const duration of durations) {
+        stamps[header.type].push(stamp / header.ticksPerSecond)
+        stamp += duration
+      }
+    }
+    const reference = referenceMs === undefined ? undefined : (referenceMs - clockOffsetMs) / 1000
+    times.add({ picture: stamps.video, sound: stamps.audio, reference })
+    const { frames, sounds } = times.read
+    segment.range.frames[1] = frames
+    segment.range.sounds[1] = sounds
+    segment.firstStamp ??= stamps.video[0]
+    segment.lastStamp = stamps.video.at(-1) ?? segment.lastStamp
+  }
+
+  /** Closes what FFmpeg has closed, or everything when it has ended, as soon as its times are known. */
+  async #closeFinished(isOver: boolean): Promise<void> {
+    for (let segment = this.#begun[0]; segment; segment = this.#begun[0]) {
+      if (!isOver && !segment.isClosedByFfmpeg) return
+      const [first, end] = segment.range.frames
+      const isTimed = end > first && !this.#isBroken
+      const times = isTimed ? this.#deps.times.of(segment.range, isOver) : undefined
+      if (isTimed && !times && !isOver) return
+      this.#begun.shift()
+      await this.#close(segment, times)
+    }
+  }
+
+  async #close(segment: Begun, times: SegmentTimes | undefined): Promise<void> {
+    const { camera, segments, log, onFootage } = this.#deps
+    const claimed = await segment.claimed
+    try {
+      const mtimeMs = (await segment.handle?.stat())?.mtimeMs
+      const facts = this.#factsOf(segment, times, mtimeMs)
+      const closed = await segments.close(claimed, facts)
+      if (!closed) return
+      const seconds = facts && Math.round(facts.durationSeconds * 100) / 100
+      log.info({ camera, ...closed, seconds }, 'segment finished')
+      if (!facts) return
+      const fromMs = Date.parse(facts.start)
+      const stepMs = (facts.durationSeconds * 1000) / Math.max(1, facts.frames)
+      onFootage({ fromMs, toMs: fromMs + facts.durationSeconds * 1000, stepMs })
+    } catch (error) {
+      log.error({ camera, file: claimed, error }, 'segment not moved out of recordings/open/')
+    } finally {
+      await segment.handle?.close().catch(() => {})
+    }
+  }
+
+  #factsOf(
+    { range, firstStamp, lastStamp }: Begun,
+    times: SegmentTimes | undefined,
+    mtimeMs: number | undefined,
+  ): SegmentFacts | undefined {
+    const { camera, clock } = this.#deps
+    const frames = range.frames[1] - range.frames[0]
+    const sounds = range.sounds[1] - range.sounds[0]
+    if (frames === 0 || firstStamp === undefined || mtimeMs === undefined) return undefined
+    if (!times) return factsByMtime({ camera, frames, sounds, firstStamp, lastStamp, mtimeMs })
+    const common = { camera, frames, sounds }
+    const { startMs, endMs, ...tables } = times
+    const wallMs = startMs + clock.now() - clock.monotonicMs()
+    const durationSeconds = Math.round(endMs - startMs) / 1000
+    const file = segmentName(camera, wallMs)
+    const known = { ...tables, end: durationSeconds }
+    return { ...common, file, start: isoLocal(wallMs), durationSeconds, times: known }
+  }
+
+  async #claim(file: string): Promise<string> {
+    const { segments, clock } = this.#deps
+    const untilMs = clock.monotonicMs() + createdAtMostMs
+    for (;;) {
+      try {
+        return await segments.claim(file)
+      } catch (error) {
+        if (hasCode(error, 'ENOENT') && clock.monotonicMs() < untilMs)
+          await clock.sleep(lookEveryMs)
+        else return file
+      }
+    }
+  }
+}
+
+/** What a segment holds of which nobody has seen the frames come. */
+export interface UnseenSegment {
+  camera: string
+  frames: number
+  sounds: number
+  /** Time stamps of its first and last frame, in seconds. */
+  firstStamp: number
+  lastStamp: number
+  mtimeMs: number
+}
+
+/** Its last frame is of when the file was last written to. */
+export function factsByMtime({
+  firstStamp,
+  lastStamp,
+  mtimeMs,
+  ...counts
+}: UnseenSegment): SegmentFacts {
+  const { camera, frames } = counts
+  const step = frames > 1 ? (lastStamp - firstStamp) / (frames - 1) : 0.04
+  const durationSeconds = Math.round((lastStamp - firstStamp + step) * 1000) / 1000
+  const startMs = mtimeMs - durationSeconds * 1000
+  return {
+    ...counts,
+    ...{ file: segmentName(camera, startMs), start: isoLocal(startMs), durationSeconds },
+  }
+}

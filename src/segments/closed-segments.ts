@@ -1,0 +1,119 @@
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ignoreMissing } from './folders.ts'
+import { Journal } from './journal.ts'
+
+/** Pairs of a time stamp in the file (or the number of a frame in it), and seconds since `start`. */
+export type TimeTable = [number, number][]
+
+/** When the frames of a segment were taken; between two pairs in proportion. */
+export interface FrameTimes {
+  by: 'stamp' | 'number'
+  picture: TimeTable
+  /** Of the sound, where it isn't that of the picture. */
+  sound?: TimeTable
+  /** When what comes behind the last frame was taken, in seconds since `start`. */
+  end: number
+}
+
+/** A line of `data/closed/YYYY-MM-DD.ndjson`: a segment that the recorder has closed. */
+export interface ClosedSegment {
+  camera: string
+  /** Its name, unless that was taken. */
+  file: string
+  device: number
+  inode: number
+  bytes: number
+  /** When its first frame was taken, ISO 8601 in milliseconds with the local offset. */
+  start: string
+  durationSeconds: number
+  frames: number
+  /** Samples of sound. */
+  sounds: number
+  /** Absent where nobody saw them come: then the file's own times count. */
+  times?: FrameTimes
+  /** Of a file that the uploader has written in its place, whose own times are right. */
+  isFinal?: boolean
+}
+
+/** So many days of lines are kept in memory. */
+const daysRead = 3
+
+/** What the recorder knows of the segments that it has closed: one line each, by the day when it closed them. */
+export class ClosedSegments {
+  readonly #folder: string
+  readonly #journal: Journal<ClosedSegment>
+  #read = new Map<string, { bytes: number; lines: Map<string, ClosedSegment> }>()
+
+  constructor(folder: string) {
+    this.#folder = folder
+    this.#journal = new Journal(folder)
+  }
+
+  /** Returns when the line is on the disk; before the segment gets its name in `recordings/`. */
+  async append(segment: ClosedSegment, day: string): Promise<void> {
+    await this.#journal.append([segment], day)
+  }
+
+  /** When the footage of each camera ends that was closed last, in epoch ms. */
+  async lastEnds(): Promise<Map<string, number>> {
+    const ends = new Map<string, number>()
+    const days = await this.#journal.days()
+    for (const day of days.slice(-daysRead))
+      for (const { camera, start, durationSeconds = 0, isFinal } of await this.#journal.lines(
+        day,
+      )) {
+        const endMs = Date.parse(start ?? '') + durationSeconds * 1000
+        if (camera !== undefined && !Number.isNaN(endMs) && !isFinal) ends.set(camera, endMs)
+      }
+    return ends
+  }
+
+  /**
+   * What is known of a file that began on a day, by its device and inode, which it keeps whatever its
+   * name; its size must agree.
+   */
+  async find(
+    file: { dev: number; ino: number; size: number },
+    day: string,
+  ): Promise<ClosedSegment | undefined> {
+    const days = await this.#journal.days()
+    // It is closed on the day on which it began or the next, unless the clock was set meanwhile.
+    const likely = days.filter((one) => one >= day).slice(0, 2)
+    for (const one of new Set([...likely, ...days.slice(-2)])) {
+      const line = (await this.#linesOf(one)).get(keyOf(file.dev, file.ino))
+      if (line?.bytes === file.size) return line
+    }
+    return undefined
+  }
+
+  /** Forgets the days before one. */
+  async dropBefore(day: string): Promise<void> {
+    for (const name of (await readdir(this.#folder).catch(ignoreMissing)) ?? [])
+      if (/^\d{4}-\d\d-\d\d\.ndjson$/.test(name) && name.slice(0, 10) < day)
+        await rm(join(this.#folder, name), { force: true })
+  }
+
+  async #linesOf(day: string): Promise<Map<string, ClosedSegment>> {
+    const bytes = (await stat(this.#journal.path(day)).catch(ignoreMissing))?.size ?? 0
+    const known = this.#read.get(day)
+    if (known?.bytes === bytes) return known.lines
+    const lines = new Map<string, ClosedSegment>()
+    for (const line of await this.#journal.lines(day))
+      if (isWhole(line)) lines.set(keyOf(line.device, line.inode), line)
+    this.#read.set(day, { bytes, lines })
+    for (const old of [...this.#read.keys()].sort().slice(0, -daysRead)) this.#read.delete(old)
+    return lines
+  }
+}
+
+function keyOf(device: number, inode: number): string {
+  return `${device}:${inode}`
+}
+
+function isWhole(line: Partial<ClosedSegment>): line is ClosedSegment {
+  return (
+    [line.device, line.inode, line.bytes].every((number) => typeof number === 'number') &&
+    !Number.isNaN(Date.parse(line.start ?? ''))
+  )
+}

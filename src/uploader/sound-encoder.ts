@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto'
+import type { Stats } from 'node:fs'
+import { open, rm, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../daemon/clock.ts'
+import { describeError } from '../daemon/logger.ts'
+import { readFragmentedSound, type Track } from '../mp4/fragmented-mp4.ts'
+import type { Folders } from '../segments/folders.ts'
+import { lastLine, runTool, ToolError, type MediaTools } from './run-tool.ts'
+import { WakeCall } from './wake-call.ts'
+
+/** The sound of a file as AAC, in a temporary file of its own; whoever takes it closes and removes it. */
+export type EncodedSound = { file: FileHandle; path: string } & (
+  { is: 'encoded'; track: Track } | { is: 'failed'; reason: string }
+)
+
+/** An error says nothing of the file. */
+type Outcome = { sound: EncodedSound } | { error: unknown }
+
+interface Wish {
+  path: string
+  /** Device, inode, size and mtime of the file. */
+  mark: string
+}
+
+export interface SoundEncoderDeps {
+  folders: Folders
+  tools: MediaTools
+  clock: Clock
+  /** Told when the sound of a file can be taken. */
+  onReady: (path: string) => void
+}
+
+const atMostMs = 30 * 60_000
+
+/**
+ * Encodes sound that browsers don't play, G.711 above all: one file at a time and at the lowest
+ * priority, so that it keeps no other file from being uploaded.
+ */
+export class SoundEncoder {
+  readonly #deps: SoundEncoderDeps
+  readonly #wishes = new Map<string, Wish>()
+  readonly #ready = new Map<string, { mark: string; outcome: Outcome }>()
+  readonly #wished: WakeCall
+
+  constructor(deps: SoundEncoderDeps) {
+    this.#deps = deps
+    this.#wished = new WakeCall(deps.clock)
+  }
+
+  /** The sound of a file in this state; if it isn't encoded yet, undefined, and it will be. Throws what kept it from that. */
+  take(path: string, info: Stats): EncodedSound | undefined {
+    const mark = [info.dev, info.ino, info.size, info.mtimeMs].join(':')
+    const ready = this.#ready.get(path)
+    this.#ready.delete(path)
+    if (ready?.mark === mark) {
+      if ('sound' in ready.outcome) return ready.outcome.sound
+      throw ready.outcome.error
+    }
+    if (ready && 'sound' in ready.outcome) void discard(ready.outcome.sound)
+    this.#wishes.set(path, { path, mark })
+    this.#wished.ring()
+    return undefined
+  }
+
+  /** Encodes what is wished for, until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const [wish] = this.#wishes.values()
+      if (wish) await this.#fulfil(wish, signal)
+      else await this.#wished.sleep(60_000, signal)
+    }
+  }
+
+  async #fulfil(wish: Wish, signal: AbortSignal): Promise<void> {
+    const { path, mark } = wish
+    const outcome = await this.#encode(path, signal).then(
+      (sound) => ({ sound }),
+      (error: unknown) => ({ error }),
+    )
+    if (this.#wishes.get(path) === wish) this.#wishes.delete(path)
+    this.#ready.set(path, { mark, outcome })
+    if (!signal.aborted) this.#deps.onReady(path)
+  }
+
+  async #encode(path: string, signal: AbortSignal): Promise<EncodedSound> {
+    const temporary = join(this.#deps.folders.tmp, `finalize-${randomUUID()}.mp4`)
+    let file: FileHandle | undefined
+    try {
+      const reason = await this.#runFfmpeg(path, temporary, signal)
+      file = await open(temporary, 'a+')
+      if (reason !== undefined) return { is: 'failed', reason, file, path: temporary }
+      const track = await readFragmentedSound(file)
+      if (track) return { is: 'encoded', track, file, path: temporary }
+      return { is: 'failed', reason: 'its sound cannot be encoded', file, path: temporary }
+    } catch (error) {
+      await file?.close()
+      await rm(temporary, { force: true })
+      throw error
+    }
+  }
+
+  /** Answers why it can't be had. */
+  async #runFfmpeg(
+    path: string,
+    temporary: string,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const args = ['-n', '19', this.#deps.tools.ffmpeg, ...encoderArgs(path, temporary)]
+    try {
+      const { code, stderr } = await runTool('nice', args, atMostMs, signal)
+      return code === 0 ? undefined : `its sound cannot be encoded (${lastLine(stderr)})`
+    } catch (error) {
+      if (error instanceof ToolError && error.timedOut) return describeError(error)
+      throw error
+    }
+  }
+}
+
+/** Times stay those of the source; where it has no sound for a while, silence. */
+function encoderArgs(path: string, temporary: string): string[] {
+  return [
+    ...['-v', 'error', '-nostdin', '-y', '-copyts', '-protocol_whitelist', 'file'],
+    ...['-f', 'mov', '-i', `file:${path}`, '-map', '0:a:0', '-vn'],
+    ...['-af', 'aresample=async=1', '-c:a', 'aac'],
+    ...['-movflags', '+empty_moov+default_base_moof+frag_discont', '-frag_duration', '1000000'],
+    ...['-use_editlist', '0', '-avoid_negative_ts', 'disabled', '-f', 'mp4', `file:${temporary}`],
+  ]
+}
+
+async function discard({ file, path }: EncodedSound): Promise<void> {
+  await file.close()
+  await rm(path, { force: true })
+}
