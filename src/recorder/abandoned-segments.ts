@@ -1,9 +1,10 @@
 import type { FileHandle } from 'node:fs/promises'
 import { UnfamiliarMp4 } from '../mp4/boxes.ts'
 import { FragmentReader, indexWindowBytes } from '../mp4/fragmented-mp4.ts'
+import { spanOf, type FootageSpan } from '../segments/closed-segments.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { LeftOpen, OpenSegments, SegmentFacts } from './open-segments.ts'
-import { factsByMtime, type FootageSpan } from './run-segments.ts'
+import { factsByMtime } from './run-segments.ts'
 
 /** Closes a segment that an earlier recorder has left behind, by what it holds and when it was last written to. */
 export async function closeAbandoned(
@@ -16,10 +17,7 @@ export async function closeAbandoned(
     const facts = await factsOf(handle, closedName(claimed))
     const closed = await segments.close(claimed, facts)
     if (!closed || !facts) return closed && { closed }
-    const fromMs = Date.parse(facts.start)
-    const lengthMs = facts.durationSeconds * 1000
-    const stepMs = lengthMs / Math.max(1, facts.frames)
-    return { closed, footage: { fromMs, toMs: fromMs + lengthMs, stepMs } }
+    return { closed, footage: spanOf(facts) }
   } finally {
     await handle.close()
   }

@@ -62,8 +62,9 @@ const tellWait = `if(gte(ld(2),${longWait}),print(-ld(2));print(ld(5)),0)`
  * whether there was one, 8 what was added before the last jump, 9 this moment.
  */
 function passOn({ stamp, isUnset, t }: { stamp: string; isUnset: string; t: string }): string[] {
-  const isJump = `lt(ld(3)+ld(1),ld(5)-${mostBack}*${t})+gt(ld(3)+ld(1),ld(5)+(ld(2)+${mostAhead})*${t})`
+  const isAhead = (seconds: number): string => `gt(ld(3)+ld(1),ld(5)+(ld(2)+${seconds})*${t})`
   const isBack = `lt(abs(ld(3)+ld(8)-ld(5)-ld(2)*${t}),${t})`
+  const isJump = `lt(ld(3)+ld(1),ld(5)-${mostBack}*${t})+${isAhead(mostAhead)}+${isAhead(1)}*${isBack}`
   const goBack = 'st(9,ld(8));st(8,ld(1));st(1,ld(9))'
   const goOn = `st(8,ld(1));st(1,ld(5)+max(ld(2),0.001)*${t}-ld(3))`
   const jump = `if(${isBack},${goBack},${goOn})`

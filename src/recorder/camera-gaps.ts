@@ -1,11 +1,11 @@
 import type { Clock } from '../daemon/clock.ts'
 import { describeError } from '../daemon/logger.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
+import type { FootageSpan } from '../segments/closed-segments.ts'
 import { cameraPaused, isPause, type Gaps, type OpenGap } from '../segments/gaps.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RunEnd } from './ffmpeg-run.ts'
-import type { PastFootage } from './past-footage.ts'
-import type { FootageSpan } from './run-segments.ts'
+import { leastGapMs, type PastFootage } from './past-footage.ts'
 import type { Stall } from './stall-verdict.ts'
 
 /** How far a camera's footage has come, for the status file and for the recorder after this one. */
@@ -18,8 +18,6 @@ export interface Footage {
 
 const recorderDown = 'recorder down'
 const retryMs = 10_000
-/** A shorter time between two recordings is none in which anything is missing. */
-const leastGapMs = 1000
 
 /**
  * Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/` when it

@@ -86,8 +86,9 @@ export class FfmpegRun {
     this.#ticksPerSecond = isRtsp
       ? videoTicksPerSecond
       : (known?.ticksPerSecond ?? flvTicksPerSecond)
-    // The parser of what comes over RTP sees where a frame ends when the next one begins.
-    this.times = new RunTimes({ heldFrames: isRtsp ? 1 : 0 })
+    // What prints a frame's time holds one back, and so does the parser of what comes over RTP,
+    // which sees where a frame ends when the next one begins.
+    this.times = new RunTimes({ heldFrames: isRtsp ? 2 : 1 })
     const input = recordingInput(camera, known, options)
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
     // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.

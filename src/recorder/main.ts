@@ -10,9 +10,12 @@ import { CameraRecorder } from './camera-recorder.ts'
 import { cameraTroubles, isGoneCamera } from './camera-troubles.ts'
 import { readRecorderConfig } from './config.ts'
 import { OpenSegments } from './open-segments.ts'
-import { pastFootage } from './past-footage.ts'
+import { forgottenGaps, pastFootage } from './past-footage.ts'
 import { StreamMemory } from './stream-info.ts'
 import { Watchdog } from './watchdog.ts'
+
+/** A gap is noted soon after the segment behind it is closed. */
+const spansKept = 4
 
 await runDaemon({
   name: 'recorder',
@@ -44,8 +47,10 @@ await runDaemon({
       problems,
       log,
     }
-    const [ends, openGaps] = [await closed.lastEnds(), await gaps.stillOpen()]
-    const past = await pastFootage({ status: lastStatus, ends, openGaps }, folders, clock.now())
+    const [lastSpans, openGaps] = [await closed.lastSpans(spansKept), await gaps.stillOpen()]
+    const earlier = { status: lastStatus, closed: lastSpans, openGaps }
+    const past = await pastFootage(earlier, folders, clock.now())
+    for (const gap of forgottenGaps(earlier, await gaps.all())) await gaps.append(gap)
     const recorders = config.cameras.map(
       (camera) => new CameraRecorder(camera, past.get(camera.name), deps),
     )

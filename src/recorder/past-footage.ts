@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { localTime } from '../daemon/local-time.ts'
 import { ignoreMissing, type Folders } from '../segments/folders.ts'
-import type { OpenGap } from '../segments/gaps.ts'
+import type { FootageSpan } from '../segments/closed-segments.ts'
+import { cameraPaused, isPause, type Gap, type OpenGap } from '../segments/gaps.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 
 /** What an earlier recorder said last, as far as it tells where the footage ends. */
@@ -19,6 +20,8 @@ const lastWords = z.object({
   ),
 })
 
+/** A shorter time between two recordings is none in which anything is missing. */
+export const leastGapMs = 1000
 /** An open gap may begin a little before the end of the footage that was closed. */
 const looseMs = 2000
 /** A name may be so far ahead without being wrong: the end of summer time. */
@@ -38,9 +41,26 @@ export interface PastFootage {
 export interface EarlierWork {
   /** Its last status. */
   status: unknown
-  /** When the footage of each camera ends that it closed last, in epoch ms. */
-  ends: Map<string, number>
+  /** What it closed last of each camera, oldest first. */
+  closed: Map<string, FootageSpan[]>
   openGaps: OpenGap[]
+}
+
+/** The gaps between what was closed last, of which a recorder that was killed left no line. */
+export function forgottenGaps({ closed, openGaps }: EarlierWork, noted: Gap[]): Gap[] {
+  return [...closed].flatMap(([camera, spans]) => {
+    const isHere = (gap: OpenGap, untilMs: number): boolean =>
+      gap.camera === camera && Math.abs(gap.fromMs - untilMs) < looseMs
+    return spans.slice(1).flatMap(({ fromMs }, index) => {
+      const { toMs: untilMs = fromMs, stepMs = 0 } = spans[index] ?? {}
+      const open = openGaps.find((gap) => isHere(gap, untilMs))
+      const isHole = open
+        ? fromMs - untilMs >= leastGapMs
+        : isPause((fromMs - untilMs) / 1000, stepMs / 1000)
+      if (!isHole || noted.some((gap) => isHere(gap, untilMs))) return []
+      return [{ camera, fromMs: untilMs, toMs: fromMs, reason: open?.reason ?? cameraPaused }]
+    })
+  })
 }
 
 /**
@@ -49,7 +69,7 @@ export interface EarlierWork {
  * cut may have left an old status.
  */
 export async function pastFootage(
-  { status, ends, openGaps }: EarlierWork,
+  { status, closed, openGaps }: EarlierWork,
   folders: Folders,
   nowMs: number,
 ): Promise<Map<string, PastFootage>> {
@@ -65,7 +85,8 @@ export async function pastFootage(
     if (!known || known.untilMs < untilMs)
       past.set(camera, { untilMs, downSinceMs: untilMs, restartsToday: known?.restartsToday })
   }
-  for (const [camera, untilMs] of ends) {
+  for (const [camera, spans] of closed) {
+    const untilMs = spans.at(-1)?.toMs ?? Infinity
     if (untilMs > nowMs + repeatedHoursMs) continue
     const known = past.get(camera)
     const open = openGaps.find((gap) => gap.camera === camera && gap.fromMs > untilMs - looseMs)

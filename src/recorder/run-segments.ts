@@ -4,6 +4,7 @@ import { isoLocal } from '../daemon/local-time.ts'
 import type { Log } from '../daemon/logger.ts'
 import { FragmentReader, indexWindowBytes, type Fragment } from '../mp4/fragmented-mp4.ts'
 import type { TrackHeader } from '../mp4/track-header.ts'
+import { spanOf, type FootageSpan } from '../segments/closed-segments.ts'
 import { hasCode } from '../segments/folders.ts'
 import { segmentName } from '../segments/segment-name.ts'
 import type { OpenSegments, SegmentFacts } from './open-segments.ts'
@@ -45,14 +46,6 @@ export interface WrittenFile {
   /** Frames and samples of sound of this run that are on the disk. */
   frames: number
   sounds: number
-}
-
-/** Where the footage of a segment begins and ends, in epoch ms. */
-export interface FootageSpan {
-  fromMs: number
-  toMs: number
-  /** How long a frame of it lasts. */
-  stepMs: number
 }
 
 export interface RunSegmentsDeps {
@@ -252,10 +245,7 @@ export class RunSegments {
       if (!closed) return
       const seconds = facts && Math.round(facts.durationSeconds * 100) / 100
       log.info({ camera, ...closed, seconds }, 'segment finished')
-      if (!facts) return
-      const fromMs = Date.parse(facts.start)
-      const stepMs = (facts.durationSeconds * 1000) / Math.max(1, facts.frames)
-      onFootage({ fromMs, toMs: fromMs + facts.durationSeconds * 1000, stepMs })
+      if (facts) onFootage(spanOf(facts))
     } catch (error) {
       log.error({ camera, file: claimed, error }, 'segment not moved out of recordings/open/')
     } finally {

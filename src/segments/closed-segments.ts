@@ -36,6 +36,14 @@ export interface ClosedSegment {
   isFinal?: boolean
 }
 
+/** Where the footage of a segment begins and ends, in epoch ms. */
+export interface FootageSpan {
+  fromMs: number
+  toMs: number
+  /** How long a frame of it lasts. */
+  stepMs: number
+}
+
 /** So many days of lines are kept in memory. */
 const daysRead = 3
 
@@ -55,18 +63,17 @@ export class ClosedSegments {
     await this.#journal.append([segment], day)
   }
 
-  /** When the footage of each camera ends that was closed last, in epoch ms. */
-  async lastEnds(): Promise<Map<string, number>> {
-    const ends = new Map<string, number>()
+  /** The footage of each camera that was closed last, oldest first. */
+  async lastSpans(count: number): Promise<Map<string, FootageSpan[]>> {
+    const spans = new Map<string, FootageSpan[]>()
     const days = await this.#journal.days()
     for (const day of days.slice(-daysRead))
-      for (const { camera, start, durationSeconds = 0, isFinal } of await this.#journal.lines(
-        day,
-      )) {
-        const endMs = Date.parse(start ?? '') + durationSeconds * 1000
-        if (camera !== undefined && !Number.isNaN(endMs) && !isFinal) ends.set(camera, endMs)
+      for (const line of await this.#journal.lines(day)) {
+        if (line.camera === undefined || line.isFinal || !isWhole(line)) continue
+        const before = spans.get(line.camera) ?? []
+        spans.set(line.camera, [...before.slice(1 - count), spanOf(line)])
       }
-    return ends
+    return spans
   }
 
   /**
@@ -107,13 +114,25 @@ export class ClosedSegments {
   }
 }
 
+/** The footage of a segment. */
+export function spanOf({
+  start,
+  durationSeconds,
+  frames,
+}: Pick<ClosedSegment, 'start' | 'durationSeconds' | 'frames'>): FootageSpan {
+  const fromMs = Date.parse(start)
+  const lengthMs = durationSeconds * 1000
+  return { fromMs, toMs: fromMs + lengthMs, stepMs: lengthMs / Math.max(1, frames) }
+}
+
 function keyOf(device: number, inode: number): string {
   return `${device}:${inode}`
 }
 
 function isWhole(line: Partial<ClosedSegment>): line is ClosedSegment {
   return (
-    [line.device, line.inode, line.bytes].every((number) => typeof number === 'number') &&
-    !Number.isNaN(Date.parse(line.start ?? ''))
+    [line.device, line.inode, line.bytes, line.durationSeconds, line.frames].every(
+      (number) => typeof number === 'number',
+    ) && !Number.isNaN(Date.parse(line.start ?? ''))
   )
 }

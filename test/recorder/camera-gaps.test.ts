@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../src/daemon/logger.ts'
 import { ProblemLog } from '../../src/daemon/problem-log.ts'
 import { CameraGaps } from '../../src/recorder/camera-gaps.ts'
-import { pastFootage, type PastFootage } from '../../src/recorder/past-footage.ts'
-import type { FootageSpan } from '../../src/recorder/run-segments.ts'
+import { forgottenGaps, pastFootage, type PastFootage } from '../../src/recorder/past-footage.ts'
+import type { FootageSpan } from '../../src/segments/closed-segments.ts'
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { Gaps, type GapLine } from '../../src/segments/gaps.ts'
 import { HeldClock } from '../support/held-clock.ts'
@@ -159,16 +159,16 @@ test('where the footage ends is told by what was closed, and what was open by it
     updatedAt: new Date(startMs + 9000).toISOString(),
     cameras: [{ name: 'Front', footageUntil: new Date(startMs + 8000).toISOString() }],
   }
-  const ends = new Map([
-    ['Front', startMs],
-    ['Back', startMs],
-    ['Ahead', startMs + 365 * 86_400e3],
+  const closed = new Map([
+    ['Front', [span(-20, -10), span(-10, 0)]],
+    ['Back', [span(-10, 0)]],
+    ['Ahead', [span(0, 365 * 86_400)]],
   ])
   const openGaps = [
     { camera: 'Front', fromMs: startMs, reason: 'camera silent' },
     { camera: 'Back', fromMs: startMs - 60_000, reason: 'camera refused' },
   ]
-  const past = await pastFootage({ status, ends, openGaps }, folders, startMs + 60_000)
+  const past = await pastFootage({ status, closed, openGaps }, folders, startMs + 60_000)
   assert.deepEqual(past.get('Front'), {
     ...{ untilMs: startMs, downSinceMs: startMs + 9000 },
     ...{ gap: 'camera silent', restartsToday: undefined },
@@ -192,7 +192,7 @@ test('of an older version it is told by the last status, or by a newer file', as
     updatedAt: new Date(newer.getTime() + 2000).toISOString(),
     cameras: [{ name: 'Front', footageUntil: newer.toISOString(), gap: 'camera silent' }],
   }
-  const none = { ends: new Map<string, number>(), openGaps: [] }
+  const none = { closed: new Map<string, FootageSpan[]>(), openGaps: [] }
   const past = await pastFootage({ status, ...none }, folders, Date.now())
   assert.deepEqual(past.get('Back'), {
     ...{ untilMs: startMs, downSinceMs: startMs },
@@ -208,4 +208,26 @@ test('of an older version it is told by the last status, or by a newer file', as
   await writeFile(join(folders.uploaded, 'Back_20450125_120000.mp4'), '')
   const nonsense = await pastFootage({ status: 'nonsense', ...none }, folders, startMs)
   assert.equal(nonsense.get('Back')?.untilMs, startMs)
+})
+
+test('a gap between what was closed last, of which a killed recorder left no line, is not forgotten', () => {
+  const closed = new Map([
+    ['Front', [span(-40, -30), span(-29.9, -20), span(-9, -5), span(-4, 0)]],
+    ['Back', [span(-20, -10), span(-5, 0)]],
+  ])
+  const openGaps = [{ camera: 'Front', fromMs: startMs - 20e3, reason: 'camera silent' }]
+  const noted = { camera: 'Back', fromMs: startMs - 10e3, toMs: startMs - 5e3, reason: 'any' }
+  const forgotten = forgottenGaps({ status: undefined, closed, openGaps }, [noted])
+  assert.deepEqual(
+    forgotten.map((gap) => [
+      gap.camera,
+      (gap.fromMs - startMs) / 1000,
+      (gap.toMs - startMs) / 1000,
+      gap.reason,
+    ]),
+    [
+      ['Front', -20, -9, 'camera silent'],
+      ['Front', -5, -4, 'camera paused'],
+    ],
+  )
 })

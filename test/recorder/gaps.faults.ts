@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { startRtspCamera, type RtspCamera } from '../../demo/rtsp-camera.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
-import type { GapLine } from '../../src/segments/gaps.ts'
+import { Gaps, type GapLine } from '../../src/segments/gaps.ts'
 import { cachedClip } from '../support/clips.ts'
 import { frameCounters } from '../support/frame-counter.ts'
 import { journalLines } from '../support/journal-lines.ts'
@@ -51,7 +51,7 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   await nextSegment(second, /recording started/)
   await second.stop()
 
-  const gaps = gapsOf(folder)
+  const gaps = await gapsOf(folder)
   assert.deepEqual(
     gaps.map(({ reason }) => reason),
     ['camera refused', 'FFmpeg died', 'camera silent', 'recorder down'],
@@ -120,7 +120,7 @@ for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy' } of pau
       const [, file] = /segment finished \(file=([^,]+)/.exec(line) ?? []
       if (file !== undefined) await uploader.line(new RegExp(`${file}: moved to uploaded`))
     }
-    const gaps = gapsOf(folder).sort((a, b) => Date.parse(a.from) - Date.parse(b.from))
+    const gaps = (await gapsOf(folder)).sort((a, b) => Date.parse(a.from) - Date.parse(b.from))
     // Those of video that is encoded anew have lost their numbers.
     const frames = codec === 'copy' ? await missingSeconds(join(folder, 'uploaded')) : missing
     t.diagnostic(`noted: ${gaps.map(({ seconds }) => seconds).join(' s, ')} s`)
@@ -157,8 +157,11 @@ async function soundApart(folder: string): Promise<number> {
   return Math.max(Math.abs(begin), Math.abs(begin + length))
 }
 
-function gapsOf(folder: string): GapLine[] {
-  return journalLines(join(folder, 'data', 'gaps'))
+/** Those that are over; each that began is. */
+async function gapsOf(folder: string): Promise<GapLine[]> {
+  const journal = join(folder, 'data', 'gaps')
+  assert.deepEqual(await new Gaps(journal).stillOpen(), [])
+  return journalLines<GapLine>(journal).filter(({ kind, seconds }) => kind === 'gap' && seconds > 0)
 }
 
 /** The holes between the recorded frames, of which there are 25 a second. */

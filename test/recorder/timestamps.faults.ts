@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CameraOptions, RtspCamera } from '../../demo/rtsp-camera.ts'
 import { cachedClip } from '../support/clips.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
-import { count, fps, recordings, recordSeconds, secondsOf, startRecording } from './recordings.ts'
+import { count, finalizedIn, fps, recordSeconds, secondsOf, startRecording } from './recordings.ts'
 
 /** Time stamps as no book describes them: how, and of which camera. */
 const cameras: [
@@ -69,11 +69,12 @@ describe('time stamps', { concurrency: 4 }, () => {
         await sleep(1000)
         await daemon.stop()
         assert.equal(count(daemon, /WARNING|ERROR/), warningsBefore, daemon.lines.join('\n'))
-        const files = recordings(folder)
+        const files = await finalizedIn(folder)
         const frames = await Promise.all(files.map(frameCounters))
         assert.deepEqual(brokenPlaces(frames.flat()), [])
         const seconds = await Promise.all(files.map(secondsOf))
-        const errors = seconds.map((took, index) => took - (frames[index]?.length ?? 0) / fps)
+        const rate = fps * (options.pace ?? 1)
+        const errors = seconds.map((took, index) => took - (frames[index]?.length ?? 0) / rate)
         const worst = Math.max(...errors.map(Math.abs))
         t.diagnostic(
           `${frames.flat().length} frames in ${files.length} files, none missing; durations wrong by at most ${worst.toFixed(2)} s`,

@@ -39,6 +39,8 @@ const lookAheadSeconds = 60
 const blockSeconds = 5
 /** Time stamps that jump ahead by less are off by no more. */
 const leastJump = 0.25
+/** Of the first frames of a recording a smaller step ahead may be as they were taken. */
+const leastBeginJump = 0.5
 /** A larger rise of the lag is a pause; a smaller one is a clock that drifts. */
 const leastPause = 0.3
 /** How straight a line is drawn through small changes of the lag. */
@@ -135,6 +137,8 @@ function fitStamps(
   { firstIndex, lowest, pauseBefore, doubtSeconds }: Past,
 ): Pick<Times, 'knots' | 'unsettledFrom'> {
   const points = pointsOf(stamps, arrivals, firstIndex)
+  const begin = firstIndex === 0 ? unseenBegin(stamps, points) : undefined
+  if (begin) points.unshift(begin)
   if (points.length === 0) return { knots: [], unsettledFrom: undefined }
   const rate = rateOf(points, lowest)
   for (const point of points) point.lag -= rate * point.stamp
@@ -162,6 +166,24 @@ export function pointsOf(
     points.push({ index, stamp, at, lag: at - stamp })
   }
   return points
+}
+
+/**
+ * The frame behind which time stamps jump ahead before any was seen to come: FFmpeg has learnt from a
+ * sender report how sound and picture belong together. That it came just before the next is far
+ * likelier than that a recording began with a pause.
+ */
+function unseenBegin(stamps: ArrayLike<number>, points: Point[]): Point | undefined {
+  const [first] = points
+  if (!first) return undefined
+  const usual = usualStep(stamps)
+  for (let n = first.index; n > 0; n -= 1) {
+    const [stamp, next] = [stamps[n - 1] ?? 0, stamps[n] ?? 0]
+    if (next - stamp - usual < Math.max(leastBeginJump, 3 * usual)) continue
+    const at = first.at - (first.stamp - next) - usual
+    return { index: n - 1, stamp, at, lag: at - stamp }
+  }
+  return undefined
 }
 
 /**

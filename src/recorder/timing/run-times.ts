@@ -1,4 +1,5 @@
 import type { FrameTimes, TimeTable } from '../../segments/closed-segments.ts'
+import { isPause } from '../../segments/gaps.ts'
 import { fitTimes, timeOf, type Arrival, type Knot, type Point, type Times } from './fit-times.ts'
 import { SoundOffset } from './sound-offset.ts'
 import { Stamps } from './stamps.ts'
@@ -39,6 +40,8 @@ const leastBlended = 0.02
 const mostBlended = 0.3
 /** The rate of a clock is told by the last ten minutes. */
 const mostLowest = 120
+/** So many steps tell how long one is. */
+const usualOf = 8
 /** How often sound is compared with the picture. */
 const compareEverySeconds = 2
 
@@ -130,8 +133,11 @@ export class RunTimes {
     if (begin?.index !== first || lastAt === undefined) return undefined
     const last = { ...this.#knot(end - 1, lastAt), by: this.#settled.at(-1)?.by ?? 'stamp' }
     if (knots.at(-1)?.index !== end - 1) knots.push(last)
-    const step = (lastAt - begin.at) / Math.max(1, end - 1 - first)
-    const endAt = this.#at(end) ?? lastAt + step
+    const step = this.#usualStep(end) ?? 0
+    const nextAt = this.#at(end)
+    // What is missing behind the last frame is none of its time.
+    const goesOn = nextAt !== undefined && !isPause(nextAt - lastAt, step || Infinity)
+    const endAt = goesOn ? nextAt : lastAt + step
     const sound = this.#soundTimes(sounds, begin.at)
     this.#begins = this.#begins.filter((index) => index >= end)
     const lastSound = this.#settledSounds.findLastIndex(({ index }) => index < sounds[1])
@@ -142,6 +148,17 @@ export class RunTimes {
       ...tableOf(knots, first, begin.at),
       ...(sound && { sound }),
     }
+  }
+
+  /** The median of the steps from frame to frame before one, in seconds; undefined where there is none. */
+  #usualStep(end: number): number | undefined {
+    const steps: number[] = []
+    for (let index = end - usualOf; index < end; index += 1) {
+      const [before, at] = [this.#at(index - 1), this.#at(index)]
+      if (before !== undefined && at !== undefined) steps.push(at - before)
+    }
+    steps.sort((a, b) => a - b)
+    return steps[Math.floor(steps.length / 2)]
   }
 
   #knot(index: number, at: number): Knot {
@@ -190,7 +207,7 @@ export class RunTimes {
   /** When a settled frame was taken. */
   #at(index: number): number | undefined {
     const last = this.#settled.at(-1)
-    if (!last || index > last.index) return undefined
+    if (!last || index > last.index || index < this.#frames.firstIndex) return undefined
     const next = this.#settled.findIndex((knot) => knot.index >= index)
     const knots = this.#settled.slice(Math.max(0, next - 1), next + 1)
     const by = this.#settled[next]?.by ?? 'stamp'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { fitTimes } from '../../../src/recorder/timing/fit-times.ts'
+import { fitTimes, timeOf } from '../../../src/recorder/timing/fit-times.ts'
 import { arrivalsOf, simulateFrames, type Scene } from './simulated-run.ts'
 
 test('nothing is fitted to frames of which no arrival is known', () => {
@@ -46,3 +46,26 @@ for (const [title, scene, from] of doubtful)
     if (from === undefined) assert.equal(at, undefined)
     else assert.ok(Math.abs((at ?? NaN) - from) < 0.3, String(at))
   })
+
+for (const begin of [1, 5])
+  test(`a sender report behind ${begin} frames, before any was seen to come, moves none of them`, () => {
+    const stamps = Array.from({ length: 250 }, (_, n) => n * 0.04 + (n < begin ? 0 : 3))
+    const arrivals = Array.from({ length: 20 }, (_, n) => ({
+      at: 100 + n * 0.48,
+      index: 12 * (n + 1),
+    }))
+    const times = fitTimes(stamps, arrivals)
+    for (const index of [0, begin - 1, begin, 100, 200]) {
+      const at = timeOf(times, { index, stamp: stamps[index] ?? NaN })
+      assert.ok(Math.abs(at - 100 - (index - 12) * 0.04) < 0.05, `frame ${index}: ${at}`)
+    }
+  })
+
+test('a pause behind the first frame that was seen is none of those', () => {
+  const stamps = Array.from({ length: 250 }, (_, n) => n * 0.04 + (n < 1 ? 0 : 3))
+  const arrivals = [{ at: 100, index: 0 }]
+  for (let n = 1; n < 20; n += 1) arrivals.push({ at: 103 + n * 0.48, index: 12 * n })
+  const times = fitTimes(stamps, arrivals)
+  const steps = [0, 1].map((index) => timeOf(times, { index, stamp: stamps[index] ?? NaN }))
+  assert.ok(Math.abs((steps[1] ?? 0) - (steps[0] ?? 0) - 3) < 0.1, String(steps))
+})

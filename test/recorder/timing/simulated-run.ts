@@ -94,10 +94,10 @@ class SimulatedBridge {
     const wait = this.#lastAt === undefined ? 0 : at - this.#lastAt
     const step = this.#lastAt === undefined ? 0 : input - this.#lastInput
     let stamp = input + this.#offset
+    const isBack = Math.abs(input + this.#before - this.#highest - wait) < 1
+    const isJump = stamp < this.#highest - 1.5 || stamp > this.#highest + wait + (isBack ? 1 : 10)
     if (this.#lastAt === undefined) this.#highest = stamp
-    else if (stamp < this.#highest - 1.5 || stamp > this.#highest + wait + 10) {
-      const other = input + this.#before
-      const isBack = Math.abs(other - this.#highest - wait) < 1
+    else if (isJump) {
       const next = isBack
         ? this.#before
         : this.#offset + this.#highest + Math.max(wait, 0.001) - stamp
