@@ -166,7 +166,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   other: 'FFmpeg died',
 }
 
-const byStall: Record<Stall, string> = {
+const byStall: Record<Exclude<Stall, 'no answer'>, string> = {
   'process gone': 'FFmpeg died',
   'file deleted': 'file deleted',
   'no file open': 'no file open',

@@ -5,7 +5,7 @@ import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
-import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import { diagnose, mayTellWhy, noAnswer, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import {
   isAsExpected,
   recordingInput,
@@ -19,7 +19,7 @@ import { RunTimes } from './timing/run-times.ts'
 /** How one attempt at recording ended. */
 export type RunEnd =
   | { why: 'stopped' }
-  | { why: 'stalled'; stall: Stall }
+  | { why: 'stalled'; stall: Exclude<Stall, 'no answer'> }
   /** The camera sends something else than FFmpeg was started for. */
   | { why: 'stream changed'; found: StreamInfo }
   /** Another FFmpeg records this camera. */
@@ -52,6 +52,8 @@ export class FfmpegRun {
   readonly startedMs: number
   /** When its count of video packets last rose, on the monotonic clock. */
   videoRoseMs: number
+  /** Since when an RTSP camera owes an answer; undefined once it has described what it sends. */
+  owesAnswerSinceMs: number | undefined
   /** When it was known what the camera sends. */
   connectedMs: number | undefined
   /** Video packets so far. */
@@ -83,6 +85,7 @@ export class FfmpegRun {
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
+    if (isRtsp) this.owesAnswerSinceMs = this.startedMs
     this.#ticksPerSecond = isRtsp
       ? videoTicksPerSecond
       : (known?.ticksPerSecond ?? flvTicksPerSecond)
@@ -121,7 +124,11 @@ export class FfmpegRun {
 
   /** Ends it cleanly if it still listens; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, deafMs)
+    const isUnanswered = stall === 'no answer'
+    this.#end(
+      isUnanswered ? { why: 'ended', diagnosis: noAnswer(this.camera) } : { why: 'stalled', stall },
+      deafMs,
+    )
   }
 
   #end(asked: RunEnd, withinMs = endAtMostMs): void {
@@ -176,14 +183,22 @@ export class FfmpegRun {
     listener.line(line)
     const [, number] = /\[info\] (-?\d+\.\d{6})$/.exec(line) ?? []
     if (number !== undefined) return this.#readNumber(Number(number))
-    if (this.connectedMs === undefined && line.includes('Input #'))
-      this.connectedMs = this.#clock.monotonicMs()
+    this.#readConnection(line)
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const { stream } = this.#reader
     if (this.#reader.read(line) && stream && !isAsExpected(this.camera, this.#known, stream))
       this.#end({ why: 'stream changed', found: stream })
-    return !/\[(info|verbose|debug)\]/.test(line)
+    return mayTellWhy(line)
+  }
+
+  /** How far the connection has come. */
+  #readConnection(line: string): void {
+    if (this.connectedMs !== undefined) return
+    const nowMs = this.#clock.monotonicMs()
+    if (line.includes('Successfully connected')) this.owesAnswerSinceMs &&= nowMs
+    if (line.endsWith('SDP:')) this.owesAnswerSinceMs = undefined
+    if (line.includes('Input #')) this.connectedMs = nowMs
   }
 
   /** Of a wait that the filter tells: its length, negative, and then a time stamp (see bridge.ts). */

@@ -135,6 +135,7 @@ export class Watchdog {
     this.#see(watched, now)
     const facts = {
       alive: isAlive(run.pid),
+      unansweredMs: run.owesAnswerSinceMs === undefined ? 0 : now - run.owesAnswerSinceMs,
       fileDeleted: written?.isDeleted ?? false,
       isConnected: run.connectedMs !== undefined,
       hasBegun: run.frames > 0,
