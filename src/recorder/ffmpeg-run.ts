@@ -56,6 +56,8 @@ export class FfmpegRun {
   owesAnswerSinceMs: number | undefined
   /** When it was known what the camera sends. */
   connectedMs: number | undefined
+  /** When its first video packet was reported; monotonic. */
+  begunMs: number | undefined
   /** Video packets so far. */
   frames = 0
   /** Whether it has gone on after a segment, which a camera that drops out at once never lets it. */
@@ -172,6 +174,7 @@ export class FfmpegRun {
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
     this.times.arrived(nowMs, frames)
+    this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
     this.frames = frames
     this.videoRoseMs = nowMs
