@@ -58,7 +58,7 @@ export class SoundEncoder {
       throw ready.outcome.error
     }
     if (ready && 'sound' in ready.outcome) void discard(ready.outcome.sound)
-    this.#wishes.set(path, { path, mark })
+    if (this.#wishes.get(path)?.mark !== mark) this.#wishes.set(path, { path, mark })
     this.#wished.ring()
     return undefined
   }
@@ -70,6 +70,9 @@ export class SoundEncoder {
       if (wish) await this.#fulfil(wish, signal)
       else await this.#wished.sleep(60_000, signal)
     }
+    for (const { outcome } of this.#ready.values())
+      if ('sound' in outcome) await discard(outcome.sound)
+    this.#ready.clear()
   }
 
   async #fulfil(wish: Wish, signal: AbortSignal): Promise<void> {
