@@ -44,8 +44,8 @@ export interface FootageSpan {
   stepMs: number
 }
 
-/** So many days of lines are kept in memory. */
-const daysRead = 3
+/** So many days of lines are kept in memory: those in which one file is looked for. */
+const daysRead = 4
 
 /** What the recorder knows of the segments that it has closed: one line each, by the day when it closed them. */
 export class ClosedSegments {
