@@ -158,7 +158,7 @@ export async function openWorkbench(
   const problems = new ProblemLog(log, systemClock)
   return {
     ...{ server, folders, log, store, ledger, deps },
-    pruning: { ...common, problems, retentionMs: 0, storeFails: () => false },
+    pruning: { ...common, closed: media.closed, problems, retentionMs: 0, storeFails: () => false },
     record: async (name, source) => {
       const path = join(folders.recordings, name)
       await copyFile(source ?? (await finalized()), path)
