@@ -74,6 +74,11 @@ export class KnownFootage {
     ]).then((gaps) => gaps.flat()))
   }
 
+  /** The times that this machine's clock has passed over: nothing is missing in them. */
+  async passedOver(): Promise<Gap[]> {
+    return new Gaps(this.folders.gaps).passedOver()
+  }
+
   async #unplayable(): Promise<Gap[]> {
     const files = await localFiles({ waiting: [this.folders.quarantine] }, this.#closed)
     const reason = 'does not play: see data/quarantine'
