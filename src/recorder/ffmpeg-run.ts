@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
-import type { Clock } from '../daemon/clock.ts'
+import { ClockSteps, type Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
@@ -65,6 +65,7 @@ export class FfmpegRun {
   readonly ended: Promise<RunEnd>
   readonly times: RunTimes
   readonly #clock: Clock
+  readonly #clockSteps: ClockSteps
   readonly #child: Child
   readonly #known: StreamInfo | undefined
   readonly #reader = new StreamReader()
@@ -84,6 +85,7 @@ export class FfmpegRun {
     this.camera = camera
     this.#known = known
     this.#clock = options.clock
+    this.#clockSteps = new ClockSteps(options.clock, 'monotonicMs')
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
@@ -173,6 +175,7 @@ export class FfmpegRun {
     const nowMs = this.#clock.monotonicMs()
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
+    this.#clockSteps.sinceLast()
     this.times.arrived(nowMs, frames)
     this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
@@ -209,7 +212,9 @@ export class FfmpegRun {
     if (number < 0) this.#wait = -number
     else if (this.#wait !== undefined) {
       const nowMs = this.#clock.monotonicMs()
-      this.times.waited(nowMs, number / this.#ticksPerSecond, this.#wait)
+      // FFmpeg counts it by the wall clock, which may have been set meanwhile.
+      const wait = this.#wait - this.#clockSteps.sinceLast() / 1000
+      if (wait > 0) this.times.waited(nowMs, number / this.#ticksPerSecond, wait)
       this.#wait = undefined
     }
     return false

@@ -63,14 +63,13 @@ export function recordings(folder: string): string[] {
   return files.sort().map((file) => join(folder, 'recordings', file))
 }
 
-/** Finalizes all recordings as the uploader would, and answers what became of them, oldest first;
- * those without a frame are gone. */
-export async function finalizedIn(folder: string): Promise<string[]> {
+/** Finalizes recordings, unless told otherwise all, as the uploader would, and removes those without a frame; answers what is there then, oldest first. */
+export async function finalizedIn(folder: string, files = recordings(folder)): Promise<string[]> {
   const deps = finalizing(foldersBelow(folder))
   const ended = new AbortController()
   const sounds = deps.sounds.run(ended.signal)
   try {
-    for (const path of recordings(folder)) {
+    for (const path of files) {
       let finalized = await finalize(deps, path, ended.signal)
       for (; finalized.is === 'waiting'; finalized = await finalize(deps, path, ended.signal))
         await sleep(50)
