@@ -142,7 +142,8 @@ export class Watchdog {
       isConnected: run.connectedMs !== undefined,
       hasBegun: run.frames > 0,
       noOpenFileMs,
-      unwrittenMs: run.frames > 0 && written ? now - written.grewMs : 0,
+      // A file may be opened long before there is video to write.
+      unwrittenMs: written ? now - Math.max(written.grewMs, run.begunMs ?? now) : 0,
       noVideoMs: now - run.videoRoseMs,
     }
     const stall = stallVerdict(facts, this.#stallAfterMs)
