@@ -10,13 +10,11 @@ import {
 import type { Camera, VideoOutput } from './config.ts'
 import { soundFormat } from './sound-formats.ts'
 import type { StreamInfo } from './stream-info.ts'
-import { fragmentSeconds } from './timing/run-times.ts'
+import { fragmentSeconds, reportEverySeconds } from './timing/run-times.ts'
 
 /** The descriptors on which FFmpeg reports closed segments and its progress. */
 const segmentListPipe = 3
 const progressPipe = 4
-/** No multiple of it is a second, so that no camera's frames come always just behind a report. */
-const reportEverySeconds = 0.47
 
 /** A program's arguments, and what it reads on stdin. */
 export interface Input {

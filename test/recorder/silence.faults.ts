@@ -56,6 +56,7 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
   test('with the default STALL_SECONDS, too, a camera silent for 60 s is recorded within 15 s of its return', async (t) => {
     const { camera, daemon, folder } = await startRecording(t, { STALL_SECONDS: 15 })
     await daemon.line(/recording started/)
+    await recordSeconds(camera, 2)
     const faultFrame = camera.frameNow
     camera.faults.silent = true
     const noticed = await secondsUntil(daemon, /stalled: no new video/)

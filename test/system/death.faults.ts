@@ -82,7 +82,8 @@ async function goesOn(
 async function objects(t: TestContext, installation: Installation): Promise<string[]> {
   const { folders } = installation
   await until(60_000, 'everything is in S3', () => mp4Files(folders.recordings).length === 0)
-  const lines = journalLines<LedgerLine>(folders.ledger)
+  const ledger = journalLines<LedgerLine>(folders.ledger)
+  const lines = ledger.sort((a, b) => a.file.localeCompare(b.file))
   const files = lines.map(async ({ endpoint, bucket, key }, index) => {
     const response = await fetch(`${endpoint}/${bucket}/${key}`)
     const file = join(folders.base, `object-${index}.mp4`)

@@ -37,6 +37,8 @@ export interface Times {
 const lookAheadSeconds = 60
 /** The rate of a clock is judged by the smallest lag in each block of so long. */
 const blockSeconds = 5
+/** A clock that is wrong by more counts in other units; else frames come faster than they were taken. */
+const mostWrongRate = 0.12
 /** Time stamps that jump ahead by less are off by no more. */
 const leastJump = 0.25
 /** Of the first frames of a recording a smaller step ahead may be as they were taken. */
@@ -205,9 +207,20 @@ function rateOf(points: Point[], before: Point[]): number {
       if (apart > most) break
       if (apart >= least && apart > 0) slopes.push((b.lag - a.lag) / apart)
     }
-  const rate = median(slopes)
+  const rate = likeliest(slopes)
   // Less than what a few points can tell.
   return Math.abs(rate * span) < (few ? 0.15 : 0.1) ? 0 : rate
+}
+
+/** The median, but that of what a clock does which is only wrong where few agree on more. */
+function likeliest(slopes: number[]): number {
+  const usual = median(slopes)
+  if (Math.abs(usual) <= mostWrongRate) return usual
+  const agree = slopes.filter((slope) => Math.abs(slope - usual) < mostWrongRate / 2)
+  const small = slopes.filter((slope) => Math.abs(slope) <= mostWrongRate)
+  return agree.length < 0.75 * slopes.length && small.length > 0.2 * slopes.length
+    ? median(small)
+    : usual
 }
 
 /** The points with the smallest lag, one in each block of so many seconds. */

@@ -27,6 +27,12 @@ export interface SegmentRange {
 
 /** FFmpeg ends a fragment with the first packet that would make it longer. */
 export const fragmentSeconds = 0.5
+/**
+ * How often FFmpeg says how many frames have come. No multiple of it is a second, so that no camera's
+ * frames come always just behind a report; and the reports of two minutes, in which a recorder that
+ * hangs is replaced, fit into the buffer of a socket, so that FFmpeg goes on meanwhile.
+ */
+export const reportEverySeconds = 0.73
 
 /** What is known of the time before what is to be settled helps to settle it. */
 const contextSeconds = 60
@@ -42,6 +48,8 @@ const mostBlended = 0.3
 const mostLowest = 120
 /** So many steps tell how long one is. */
 const usualOf = 8
+/** How late a report may be, in seconds. */
+const reportLate = 0.13
 /** How often sound is compared with the picture. */
 const compareEverySeconds = 2
 
@@ -100,7 +108,7 @@ export class RunTimes {
     const at = atMs / 1000
     const before = this.#arrivals.findLast((arrival) => arrival.at < at - 0.1)
     // Its clock may have been set; what it said before it waited is at most one report old.
-    if (before && seconds > at - before.at + 0.6) return
+    if (before && seconds > at - before.at + reportEverySeconds + reportLate) return
     this.#waits.push({ at, stamp, seconds })
   }
 

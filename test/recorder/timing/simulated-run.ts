@@ -1,5 +1,9 @@
 import type { Arrival } from '../../../src/recorder/timing/fit-times.ts'
-import { RunTimes, type SegmentTimes } from '../../../src/recorder/timing/run-times.ts'
+import {
+  reportEverySeconds,
+  RunTimes,
+  type SegmentTimes,
+} from '../../../src/recorder/timing/run-times.ts'
 
 /** A camera and its network, in seconds. */
 export interface Scene {
@@ -137,7 +141,7 @@ function notesOf(
   const node = 0.003
   if (version === 'by timer') {
     let passed = 0
-    for (let at = 0.2; at < seconds + 1; at += 0.4703) {
+    for (let at = 0.2; at < seconds + 1; at += reportEverySeconds + 0.0003) {
       while ((frames[passed]?.at ?? Infinity) <= at) passed += 1
       notes.push({ at: at + node, frames: passed })
     }
@@ -148,7 +152,7 @@ function notesOf(
   let [passed, last] = [0, -1]
   for (const at of moments.sort((a, b) => a - b)) {
     while ((frames[passed]?.at ?? Infinity) <= at) passed += 1
-    if (at - last < 0.47) continue
+    if (at - last < reportEverySeconds) continue
     last = at
     notes.push({ at: at + node, frames: passed })
   }
