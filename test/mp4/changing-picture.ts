@@ -29,15 +29,23 @@ export async function stream(pieces: Piece[]): Promise<Buffer> {
 }
 
 /** A segment as the recorder leaves it, of a picture that changes without a new connection. */
-export async function changingSegment(path: string, pieces: Piece[], sound = true): Promise<void> {
-  await segmentOf(path, await stream(pieces), pieces[0]?.codec, sound)
+export async function changingSegment(
+  path: string,
+  pieces: Piece[],
+  options: SegmentOptions = {},
+): Promise<void> {
+  const codec = pieces[0]?.codec ?? 'h264'
+  await segmentOf(path, await stream(pieces), { codec, ...options })
+}
+
+interface SegmentOptions extends Pick<Piece, 'codec'> {
+  sound?: boolean
 }
 
 export async function segmentOf(
   path: string,
   units: Buffer,
-  codec: Piece['codec'] = 'h264',
-  sound = false,
+  { codec = 'h264', sound = false }: SegmentOptions = {},
 ): Promise<void> {
   await writeFile(`${path}.units`, units)
   const input = ['-f', codec, '-framerate', String(framesPerSecond), '-i', `${path}.units`]

@@ -21,7 +21,7 @@ async function partsOf(
   { codec, header }: Pick<Piece, 'codec'> & { header?: Track['header'] } = {},
 ): Promise<{ picture: Track; parts: PicturePart[] }> {
   const path = join(await temporaryFolder(t), 'segment.mp4')
-  await segmentOf(path, units, codec)
+  await segmentOf(path, units, codec ? { codec } : {})
   const file = await open(path)
   t.after(async () => file.close())
   const picture = known((await readFragmentedMp4(file))?.tracks[0])

@@ -4,7 +4,8 @@ import { copyFile, lstat, readFile, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import type { ClosedSegment } from '../../src/segments/closed-segments.ts'
+import type { ClosedSegment, TimeTable } from '../../src/segments/closed-segments.ts'
+import type { GapLine } from '../../src/segments/gaps.ts'
 import { finalize } from '../../src/uploader/finalize.ts'
 import { changingSegment, type Piece } from '../mp4/changing-picture.ts'
 import { journalLines } from '../support/journal-lines.ts'
@@ -19,29 +20,36 @@ const name = 'Front_20250125_153045.mp4'
 const start = '2025-01-25T15:30:45.400'
 const day = '2025-01-25'
 
-/** A segment that the recorder has closed, of a camera whose clock is 10% slow; a copy of it is kept. */
-async function recorded(t: TestContext, pieces: Piece[]): Promise<Workbench & { path: string }> {
+/** A segment that the recorder has closed, and when its frames were taken; a copy of it is kept. */
+async function recorded(
+  t: TestContext,
+  pieces: Piece[],
+  picture = slow(pieces),
+): Promise<Workbench & { path: string; noteClosed: () => Promise<void> }> {
   const bench = await openWorkbench(t)
   const path = join(bench.folders.recordings, name)
   const kept = join(bench.folders.base, 'kept.mp4')
-  await changingSegment(kept, pieces)
+  await changingSegment(kept, pieces, { sound: true })
   await copyFile(kept, path)
-  await utimes(path, 1737819060, 1737819060)
-  await noteClosed(bench, path, pieces.length)
-  return { ...bench, path }
+  const noteClosed = async (): Promise<void> => {
+    await utimes(path, 1737819060, 1737819060)
+    const { dev: device, ino: inode, size: bytes } = await lstat(path)
+    const durationSeconds = picture.at(-1)?.[1] ?? 0
+    const times = { by: 'stamp' as const, picture, end: durationSeconds }
+    const line = { camera: 'Front', file: name, device, inode, bytes, start, durationSeconds }
+    await bench.deps.closed.append({ ...line, frames: 1, sounds: 1, times }, day)
+  }
+  await noteClosed()
+  return { ...bench, path, noteClosed }
 }
 
-async function noteClosed({ deps }: Workbench, path: string, pieces: number): Promise<void> {
-  const { dev: device, ino: inode, size: bytes } = await lstat(path)
-  const seconds = pieces * 2
-  const durationSeconds = seconds * 1.1
-  const times = {
-    by: 'stamp' as const,
-    picture: [[0, 0] as [number, number], [seconds, durationSeconds] as [number, number]],
-    end: durationSeconds,
-  }
-  const line = { camera: 'Front', file: name, device, inode, bytes, start, durationSeconds }
-  await deps.closed.append({ ...line, frames: pieces * 20, sounds: 1, times }, day)
+/** A camera whose clock is 10% slow. */
+function slow(pieces: Piece[]): TimeTable {
+  const seconds = pieces.length * 2
+  return [
+    [0, 0],
+    [seconds, seconds * 1.1],
+  ]
 }
 
 /** Size and frames of the picture of a file, which has to play. */
@@ -109,14 +117,12 @@ test('the sound of a picture that changes is divided with it', async (t) => {
 })
 
 test('a segment that is divided once more after a crash has no part twice', async (t) => {
-  const bench = await recorded(t, [small, large, small])
-  const { folders, path, deps } = bench
+  const { folders, path, deps, noteClosed } = await recorded(t, [small, large, small])
   await finalize({ ...deps, proof: 'crc32' }, path, never)
   const once = await picturesIn(folders.recordings)
   // As it was before the first part took its place.
   await copyFile(join(folders.base, 'kept.mp4'), path)
-  await utimes(path, 1737819060, 1737819060)
-  await noteClosed(bench, path, 3)
+  await noteClosed()
   const again = await finalize({ ...deps, proof: 'crc32' }, path, never)
   assert.ok(again.is === 'playable' && again.parts === 3)
   assert.deepEqual(await picturesIn(folders.recordings), once)
@@ -150,10 +156,29 @@ test('each part is an object of its own, and one begins where the other ends', a
   assert.equal(log.count(/^INFO divided where its picture changes .*"parts":3/), 1)
 })
 
+test('a camera that pauses while its picture changes leaves a gap between the parts', async (t) => {
+  const { ship, path, gapsText } = await recorded(
+    t,
+    [small, large],
+    [
+      [0, 0],
+      [1.9, 1.9],
+      [2, 5],
+      [4, 7],
+    ],
+  )
+  assert.equal((await ship(path)).why, 'shipped')
+  const { from, seconds, reason } = JSON.parse(await gapsText(day)) as GapLine
+  assert.deepEqual(
+    [from.slice(0, 21), seconds, reason],
+    ['2025-01-25T15:30:47.4', 3, 'camera paused'],
+  )
+})
+
 test('without a line of the recorder a segment is divided by its name; of an unknown camera it is not', async (t) => {
   const { folders, deps } = await openWorkbench(t)
   for (const file of ['Front_20250125_153045.mp4', 'holiday.mp4'])
-    await changingSegment(join(folders.recordings, file), [small, large], false)
+    await changingSegment(join(folders.recordings, file), [small, large])
   for (const file of await mp4Files(folders.recordings))
     await finalize(finalizing(folders, deps.tools), join(folders.recordings, file), never)
   assert.deepEqual(await mp4Files(folders.recordings), [
