@@ -147,9 +147,10 @@ class SetsInForce {
   /** Those that are in force behind what leads in a keyframe; itself where that says nothing new. */
   with({ sets, ppsId }: Lead): SetsInForce {
     const all = new Map(this.#sets)
-    for (const set of sets) {
-      const before = all.get(keyOf(set))
-      if (!before || !isSameSet(this.#codec, before, set)) all.set(keyOf(set), set)
+    // Of several with one number the last is in force.
+    for (const [key, set] of new Map(sets.map((one) => [keyOf(one), one]))) {
+      const before = all.get(key)
+      if (!before || !isSameSet(this.#codec, before, set)) all.set(key, set)
     }
     const pps = all.get(`pps ${ppsId}`)
     const sps = all.get(`sps ${pps?.kind === 'pps' ? pps.spsId : this.#format?.id}`)

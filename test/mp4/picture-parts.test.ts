@@ -84,6 +84,16 @@ test('other parameter sets of the same number divide, though the size is the sam
   assert.deepEqual(shapesOf(parts), ['0 64x36', '20 64x36'])
 })
 
+test('of several parameter sets of one number before a keyframe the last counts', async (t) => {
+  const [one, other] = await Promise.all([stream([small]), stream([large])])
+  const sets = other.subarray(0, other.indexOf(Buffer.from([0, 0, 1, 6])) - 1)
+  const keyframe = Buffer.from([0, 0, 0, 1, 0x67])
+  const ends = [...one.keys()].filter((at) => one.indexOf(keyframe, at) === at)
+  const units = ends.map((at, n) => Buffer.concat([sets, one.subarray(at, ends[n + 1])]))
+  const { parts } = await partsOf(t, Buffer.concat(units))
+  assert.deepEqual(shapesOf(parts), ['0 64x36'])
+})
+
 test('parameter sets are found behind messages of any length', async (t) => {
   const units = await stream([small, large])
   for (const bytes of [100, 3990, 4090, 30_000]) {
