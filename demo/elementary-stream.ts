@@ -4,6 +4,8 @@ export interface VideoFrame {
   isKeyframe: boolean
   /** The slices only: delimiters, SEI and parameter sets are left out. */
   slices: Buffer[]
+  /** Of a keyframe, where they aren't those that the camera announces. */
+  parameterSets?: Buffer[]
 }
 
 interface NalTypes {

@@ -41,8 +41,8 @@ function videoTrack({ codec, fps, frames, parameterSets }: VideoClip): Track {
     marksFrameEnd: true,
     isEntryPoint: (index) => frameAt(index).isKeyframe,
     payloads(index) {
-      const { isKeyframe, slices } = frameAt(index)
-      const headers = isKeyframe ? parameterSets : []
+      const { isKeyframe, slices, parameterSets: own = parameterSets } = frameAt(index)
+      const headers = isKeyframe ? own : []
       return [...headers, stampNal(codec, index), ...slices].flatMap((nal) => toPayloads(nal))
     },
     rtpmap: `${codec === 'h264' ? 'H264' : 'H265'}/${VIDEO_CLOCK_RATE}`,

@@ -42,6 +42,8 @@ export async function finalizeCopy(
   // Its own times may be hours off.
   if (finalized.asItIs !== undefined && known?.times)
     throw new Error(`${known.file} cannot be cut: ${finalized.asItIs}`)
+  if (finalized.parts !== undefined)
+    throw new Error(`${path} changes its picture: try again when it is uploaded, in parts`)
   return true
 }
 

@@ -152,3 +152,10 @@ export function words(...numbers: number[]): Buffer {
   numbers.forEach((number, index) => content.writeUInt32BE(number, index * 4))
   return content
 }
+
+/** A copy of a box with other numbers at some places, counted from its beginning. */
+export function patched(box: Buffer, numbers: Record<number, number>): Buffer {
+  const copy = Buffer.from(box)
+  for (const [at, number] of Object.entries(numbers)) copy.writeUInt32BE(number, Number(at))
+  return copy
+}

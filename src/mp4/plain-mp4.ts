@@ -1,5 +1,5 @@
 import { writeFile, type FileHandle } from 'node:fs/promises'
-import { makeBox, words } from './boxes.ts'
+import { makeBox, patched, words } from './boxes.ts'
 import type { FragmentedMp4, Track } from './fragmented-mp4.ts'
 import { durationLimit, type Samples } from './samples.ts'
 import { RunList, WordList } from './words.ts'
@@ -89,13 +89,14 @@ interface Piece {
 }
 
 /** When the first track begins to be shown, in seconds. */
-function startOf(tracks: PlainTrack[]): number {
+export function startOf(tracks: PlainTrack[]): number {
   return Math.min(
     ...tracks.map(({ header, samples }) => firstShown(samples) / header.ticksPerSecond),
   )
 }
 
-function firstShown({ times, offsets }: Samples): number {
+/** When the first of some samples is shown, in ticks. */
+export function firstShown({ times, offsets }: Samples): number {
   // Frames are shown in another order than they are decoded in, but not much.
   let first = Infinity
   for (let n = 0; n < Math.min(times.length, 64); n += 1)
@@ -361,11 +362,4 @@ function chunkPlaces({ contentAt, isLarge, chunks }: Place & { chunks: PlacedChu
 
 function makeTable(type: string, entries: number, { content }: WordList): Buffer {
   return makeBox(type, words(0, entries), content)
-}
-
-/** A copy of a box with other numbers at some places, counted from its beginning. */
-function patched(box: Buffer, numbers: Record<number, number>): Buffer {
-  const copy = Buffer.from(box)
-  for (const [at, number] of Object.entries(numbers)) copy.writeUInt32BE(number, Number(at))
-  return copy
 }

@@ -100,4 +100,25 @@ export class Samples {
     chunk.bytes += bytes
     chunk.samples += 1
   }
+
+  /** Those from one on up to another, where they lie. */
+  slice(from: number, end: number): Samples {
+    const part = new Samples()
+    const [times, sizes, offsets, syncs] = [this.times, this.sizes, this.offsets, this.syncs]
+    let n = 0
+    for (const chunk of this.chunks) {
+      let at = chunk.at
+      for (const last = n + chunk.samples; n < last; n += 1) {
+        const bytes = sizes[n] ?? 0
+        if (n >= from && n < end) {
+          if (n === from || at === chunk.at) part.beginChunk(at)
+          const [time = 0, next, offset = 0] = [times[n], times[n + 1], offsets[n]]
+          const duration = next === undefined ? this.lastDuration : next - time
+          part.add({ time, duration, bytes, offset, isSync: syncs[n] === 1 })
+        }
+        at += bytes
+      }
+    }
+    return part
+  }
 }

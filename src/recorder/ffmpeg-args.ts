@@ -180,9 +180,10 @@ function cameraInput(
 }
 
 function videoArgs(known: StreamInfo | undefined, video: VideoOutput): string[] {
-  // Apple's players want hvc1; on any other codec the tag is an error.
+  // From what it tags as hvc1, FFmpeg 9.0 drops the parameter sets that come later; on any other codec
+  // the tag is an error.
   if (video.codec === 'copy')
-    return ['-c:v', 'copy', ...(known?.video === 'hevc' ? ['-tag:v', 'hvc1'] : [])]
+    return ['-c:v', 'copy', ...(known?.video === 'hevc' ? ['-tag:v', 'hev1'] : [])]
   const filters = [bridgePictures(), ...(video.height ? [`scale=-2:${video.height}`] : [])]
   return [
     ...['-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p'],

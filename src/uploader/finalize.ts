@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { isDamaged, isFaststart, isHeaderOnly } from '../mp4/boxes.ts'
 import { readFragmentedMp4, type FragmentedMp4 } from '../mp4/fragmented-mp4.ts'
-import { PlainMp4, SourceEnded, type PlainTrack } from '../mp4/plain-mp4.ts'
+import { SourceEnded, type PlainMp4, type PlainTrack } from '../mp4/plain-mp4.ts'
 import { readPlainMp4 } from '../mp4/plain-mp4-index.ts'
 import type { ClosedSegment, ClosedSegments } from '../segments/closed-segments.ts'
 import {
@@ -30,6 +30,7 @@ import { probeMedia, type Media } from './media-probe.ts'
 import { newTimes } from './new-times.ts'
 import { holdsLess, remux } from './remux.ts'
 import { ToolError, type MediaTools } from './run-tool.ts'
+import { countsOf, LaterParts, noteFinal, segmentParts } from './segment-parts.ts'
 import type { EncodedSound } from './sound-encoder.ts'
 
 /** What became of a playable file. */
@@ -38,6 +39,8 @@ interface Rewritten {
   asItIs?: string
   /** Of what we have written in its place, where they are known without reading it. */
   sums?: Sums
+  /** How many files it was divided into, where its picture changes. */
+  parts?: number
 }
 
 /** What a finished file turned out to be. */
@@ -92,7 +95,9 @@ export async function finalize(
     const movie = await readFragmentedMp4(source)
     if (!movie) {
       const finalized = await finalizeByTools(deps, path, signal)
-      return finalized.is === 'playable' ? { ...finalized, ...start } : finalized
+      if (finalized.is !== 'playable') return finalized
+      const duration = known?.isFinal ? { durationSeconds: known.durationSeconds } : {}
+      return { ...finalized, media: { ...finalized.media, ...duration }, ...start }
     }
     const sound = await soundOf(deps, { movie, path, before })
     if (sound === 'waiting') return { is: 'waiting' }
@@ -129,40 +134,39 @@ async function rewriteMovie(
   { source, movie, sound, known, path, before }: MovieRewriting,
   signal: AbortSignal,
 ): Promise<Finalized & { is: 'playable' }> {
+  const writeOne = async (plain: PlainMp4, temporary: string): Promise<Rewritten> =>
+    writeMovie({ plain, temporary, proof }, signal)
+  const later = new LaterParts({
+    ...{ folders, closed },
+    write: async (...part) => (await writeOne(...part)).asItIs,
+  })
   try {
     if (sound?.is === 'failed') {
       const verdict = await probeMedia(tools.ffprobe, path, signal)
       const media = 'playable' in verdict ? verdict.playable : mediaOf(movie.tracks, 0)
       return { is: 'playable', media, asItIs: sound.reason }
     }
-    const plain = new PlainMp4({ ...movie, tracks: tracksOf({ source, movie, sound, known }) })
-    const durationSeconds = known?.times ? known.durationSeconds : plain.durationSeconds
+    const segment = { path, before, known }
+    const tracks = tracksOf({ source, movie, sound, known })
+    const parts = await segmentParts({ ...movie, tracks }, segment)
+    const { plain, durationSeconds } = parts.first
     const media = mediaOf(plain.tracks, durationSeconds)
     const write = async (temporary: string): Promise<Rewritten> => {
-      const written = await writeMovie({ plain, temporary, proof }, signal)
-      if (written.sums && known) await noteFinal(closed, { known, temporary, durationSeconds })
-      return written
+      const written = await writeOne(plain, temporary)
+      const failure = written.asItIs ?? (await later.write(parts.later, segment, temporary))
+      if (failure !== undefined) return { asItIs: failure }
+      const isDivided = parts.later.length > 0
+      const counts = isDivided ? countsOf(plain) : {}
+      if (known) await noteFinal(closed, { ...known, ...counts, durationSeconds }, temporary)
+      return { ...written, ...(isDivided && { parts: parts.later.length + 1 }) }
     }
-    return await rewrite(folders, { path, before, media, write })
+    const place = async (temporary: string): Promise<void> => later.place(temporary)
+    return await rewrite(folders, { path, before, media, write, place })
   } finally {
+    await later.removeTemporaries()
     await sound?.file.close()
     if (sound) await rm(sound.path, { force: true })
   }
-}
-
-/** What is found of the new file after a crash, before it is uploaded. */
-async function noteFinal(
-  closed: FinalizeDeps['closed'],
-  {
-    known,
-    temporary,
-    durationSeconds,
-  }: { known: ClosedSegment; temporary: string; durationSeconds: number },
-): Promise<void> {
-  const { times: _, ...line } = known
-  const { dev: device, ino: inode, size: bytes } = await lstat(temporary)
-  const day = segmentDay(known.file, Date.parse(known.start))
-  await closed.append({ ...line, device, inode, bytes, durationSeconds, isFinal: true }, day)
 }
 
 /** The tracks of a movie with the times that they get. */
@@ -243,6 +247,8 @@ interface Rewriting {
   media: Media
   /** Makes the new file; or says why it can't be had. */
   write: (temporary: string) => Promise<Rewritten>
+  /** Does what has to come before the new file takes the place of the old one. */
+  place?: (temporary: string) => Promise<void>
 }
 
 /** Puts a file that is written anew in the place of the old one. */
@@ -264,7 +270,7 @@ async function rewrite(
 }
 
 async function rewriteInPlace(
-  { path, before, write }: Rewriting,
+  { path, before, write, place }: Rewriting,
   temporary: string,
 ): Promise<Rewritten> {
   const { bavail, bsize } = await statfs(join(temporary, '..'))
@@ -279,6 +285,7 @@ async function rewriteInPlace(
   )
   // Whoever ships it notices as well, and waits until it is finished.
   if (!unchanged) return { asItIs: 'it changed while it was remuxed' }
+  await place?.(temporary)
   await replaceFile(temporary, path)
   return written
 }

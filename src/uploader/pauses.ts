@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { isPause } from '../segments/gaps.ts'
 import { boxesIn, known, need, readBoxes, UnfamiliarMp4, type BoxContent } from '../mp4/boxes.ts'
 
-/** A time in a file, between two frames, of which footage is missing. */
+/** A time in a file, behind a frame, of which footage is missing. */
 export interface Pause {
   /** From the beginning of the file. */
   atSeconds: number
@@ -93,7 +93,7 @@ function expand(table: Buffer): number[] {
   return numbers
 }
 
-/** When each frame is shown, in seconds from the first, in that order. */
+/** When each frame is shown, in seconds from the first, in that order; and when the last one ends. */
 function shownAt(steps: number[], offsets: number[], ticksPerSecond: number): number[] {
   let decodedAt = 0
   const times = steps.map((seconds, index) => {
@@ -101,6 +101,7 @@ function shownAt(steps: number[], offsets: number[], ticksPerSecond: number): nu
     return decodedAt - seconds + (offsets[index] ?? 0) / ticksPerSecond
   })
   times.sort((a, b) => a - b)
+  times.push(Math.max(decodedAt, times.at(-1) ?? 0))
   return times.map((time) => time - (times[0] ?? 0))
 }
 

@@ -106,7 +106,8 @@ async function shipFile(deps: ShipDeps, shipment: Shipment, signal: AbortSignal)
   const finalized = await finalize({ ...deps, proof: store.proof }, path, signal)
   if (finalized.is === 'waiting') return { why: 'waiting' }
   if (finalized.is !== 'playable') return setAside(deps, { path, before, end: finalized })
-  const { asItIs: reason, sums, startMs } = finalized
+  const { asItIs: reason, sums, startMs, parts } = finalized
+  if (parts !== undefined) deps.log.info({ file, parts }, 'divided where its picture changes')
   if (reason) deps.log.warn({ file, reason }, 'not finalized; uploading it as it is')
   const content = sums
     ? await fingerprintOfWritten(path, sums)

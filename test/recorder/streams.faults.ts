@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
-import { cachedClip } from '../support/clips.ts'
+import { cachedClip, goingOn } from '../support/clips.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import {
@@ -37,7 +37,7 @@ describe('what cameras send', { concurrency: 6 }, () => {
         const number = expected.size + 1
         settings[`CAMERA_${number}_NAME`] = name
         settings[`CAMERA_${number}_URL`] = camera.url
-        const picture = video === 'h264' ? 'h264,avc1,640,360' : 'hevc,hvc1,640,360'
+        const picture = video === 'h264' ? 'h264,avc1,640,360' : 'hevc,hev1,640,360'
         expected.set(name, audio === 'none' ? picture : `${picture} aac,mp4a`)
       }
     const folder = await temporaryFolder(t)
@@ -58,6 +58,33 @@ describe('what cameras send', { concurrency: 6 }, () => {
     t.diagnostic([...expected.keys()].join(', '))
   })
 
+  for (const video of ['h264', 'hevc'] as const)
+    test(`another size in the middle of a connection, and back, makes files of their own (${video})`, async (t) => {
+      const [first, second] = await Promise.all([
+        cachedClip({ video, durationSeconds: 4 }),
+        cachedClip({ video, width: 322, height: 182, durationSeconds: 4 }),
+      ])
+      const settings = { SEGMENT_DURATION: 10 }
+      const options = { clip: goingOn(first, second) }
+      const { camera, daemon, folder } = await startRecording(t, settings, options)
+      await daemon.line(/recording started/)
+      await recordSeconds(camera, 18)
+      await daemon.stop()
+      const all = await countersOf(recordings(folder))
+      const files = await finalizedIn(folder)
+      const shapes = await Promise.all(
+        files.map(async (file) => (await streamsOf(file)).split(' ')[0]),
+      )
+      const tag = video === 'h264' ? 'h264,avc1' : 'hevc,hvc1'
+      assert.deepEqual(new Set(shapes), new Set([`${tag},640,360`, `${tag},322,182`]))
+      for (const file of files) await assertPlays(file)
+      const counters = await countersOf(files)
+      assert.deepEqual(brokenPlaces(counters), [])
+      assert.equal(counters.length, all.length)
+      assert.equal(count(daemon, /recording started/), 1)
+      t.diagnostic(shapes.join(', '))
+    })
+
   test('another size, and then another codec, from one connection to the next is recorded, known and plays', async (t) => {
     const { camera, daemon, folder } = await startRecording(t)
     await daemon.line(/recording started \(video=h264, size=640x360/)
@@ -75,7 +102,7 @@ describe('what cameras send', { concurrency: 6 }, () => {
     assert.deepEqual(await Promise.all(files.map(streamsOf)), [
       'h264,avc1,640,360 aac,mp4a',
       'h264,avc1,320,180 aac,mp4a',
-      'hevc,hvc1,640,360 aac,mp4a',
+      'hevc,hev1,640,360 aac,mp4a',
     ])
     for (const file of files) await assertPlays(file)
     const counters = await Promise.all(files.map(frameCounters))

@@ -66,8 +66,13 @@ export class CrashSite {
     await copyFile(source ?? (await fragmented()), path)
     const recordedMs = new Date('2025-01-25T15:30:47').getTime()
     await utimes(path, recordedMs / 1000, recordedMs / 1000)
-    this.#footage.set(file, await footageOf(path))
+    await this.expect(file, path)
     return path
+  }
+
+  /** Takes a file for one that has to be in S3 in the end. */
+  async expect(file: string, path: string): Promise<void> {
+    this.#footage.set(file, await footageOf(path))
   }
 
   async start({ settings, variables, under }: StartOptions = {}): Promise<RunningDaemon> {

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { watch } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, test } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
+import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
+import { finalize } from '../../src/uploader/finalize.ts'
+import { changingSegment } from '../mp4/changing-picture.ts'
 import type { S3Request } from '../support/s3-server.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { CrashSite, day, key, mp4Files, name } from './crash-site.ts'
-import { finalized, fragmentedHevc, padded } from './workbench.ts'
+import { finalized, finalizing, fragmentedHevc, never, padded } from './workbench.ts'
 
 const large = 70 << 20
 
@@ -36,6 +41,15 @@ const durable: [call: string, nth: number, what: string][] = [
   ['fsync', 6, 'before that name is synced'],
   ['unlink', 1, 'before the old name goes'],
   ['fsync', 7, 'before that is synced, too'],
+]
+
+/** What divides a segment whose picture changes twice, call by call. */
+const dividing: [call: string, nth: number, what: string][] = [
+  ['link', 1, 'before the second part has its name'],
+  ['unlink', 1, 'when the second part has two names'],
+  ['link', 2, 'before the third part has its name'],
+  ['unlink', 2, 'before the first part takes the place of the segment'],
+  ['link', 3, 'when the first of the parts moves to uploaded/'],
 ]
 
 // They mostly wait: for two seconds of silence around each file.
@@ -117,23 +131,53 @@ describe('the uploader, killed with -9', { concurrency: 5 }, () => {
       const site = await CrashSite.open(t)
       await site.record(name)
       const journal = join(site.folders.ledger, `${day}.ndjson`)
-      const paths = call === 'fsync' ? [] : [site.path(name), journal]
-      const first = await site.start({
-        // strace counts the calls of each thread by itself.
-        variables: { UV_THREADPOOL_SIZE: '1' },
-        under: [
-          // lsof closes each file that it might have inherited, which strace makes slow.
-          ...['prlimit', '--nofile=256', 'strace', '-D', '-f', '-qq', '-o', '/dev/null'],
-          ...['-e', `trace=${call}`, '-e', `inject=${call}:signal=SIGKILL:when=${nth}`],
-          ...paths.flatMap((path) => ['-P', path]),
-        ],
-      })
-      await first.ended
-      assert.equal(first.process.signalCode, 'SIGKILL')
+      await dieAt(site, call, nth, call === 'fsync' ? [] : [site.path(name), journal])
       const second = await site.start()
       await site.drained()
       await second.line(/uploader started/)
       assert.equal(await second.stop(), 0)
       await site.assertEachOnce()
     })
+
+  for (const [call, nth, what] of dividing)
+    test(`${what}, has each part in S3 exactly once after a restart`, async (t) => {
+      const site = await CrashSite.open(t)
+      const pieces = [{ size: '64x36' }, { size: '98x50' }, { size: '64x36' }]
+      const segment = join(site.folders.base, 'segment.mp4')
+      await changingSegment(segment, pieces, { sound: true })
+      await expectParts(t, site, segment)
+      await dieAt(site, call, nth, [])
+      const second = await site.start()
+      await site.drained()
+      assert.equal(await second.stop(), 0)
+      await site.assertEachOnce()
+    })
 })
+
+/** Starts an uploader that is killed at a call of the system, which may have to be of some paths. */
+async function dieAt(site: CrashSite, call: string, nth: number, paths: string[]): Promise<void> {
+  const daemon = await site.start({
+    // strace counts the calls of each thread by itself.
+    variables: { UV_THREADPOOL_SIZE: '1' },
+    under: [
+      // lsof closes each file that it might have inherited, which strace makes slow.
+      ...['prlimit', '--nofile=256', 'strace', '-D', '-f', '-qq', '-o', '/dev/null'],
+      ...['-e', `trace=${call}`, '-e', `inject=${call}:signal=SIGKILL:when=${nth}`],
+      ...paths.flatMap((path) => ['-P', path]),
+    ],
+  })
+  await daemon.ended
+  assert.equal(daemon.process.signalCode, 'SIGKILL')
+}
+
+/** Records a segment, of which the parts are expected that it is divided into elsewhere. */
+async function expectParts(t: TestContext, site: CrashSite, segment: string): Promise<void> {
+  const path = await site.record(name, segment)
+  const folders = foldersBelow(await temporaryFolder(t))
+  await makeFolders(folders)
+  await copyFile(path, join(folders.recordings, name))
+  await finalize(finalizing(folders), join(folders.recordings, name), never)
+  const parts = await mp4Files(folders.recordings)
+  assert.equal(parts.length, 3)
+  for (const file of parts) await site.expect(file, join(folders.recordings, file))
+}
