@@ -160,6 +160,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   'no video': 'no video',
   'disk full': 'disk full',
   folder: 'folder not writable',
+  format: 'format refused',
   'program missing': 'FFmpeg missing',
   closed: 'camera disconnected',
   killed: 'FFmpeg died',

@@ -27,7 +27,7 @@ export interface Input {
 /** FFmpeg's own patience is 5 s, or 5 MB. */
 const lateVideo = ['analyzeduration 90000000', 'probesize 64000000']
 
-/** What a camera may lead FFmpeg to, by the scheme of its URL: never to a file of this machine. */
+/** Protocols that FFmpeg may use, by the scheme of the camera's URL: a camera can name other addresses, but no file of this machine. */
 const protocols: Record<string, string> = {
   rtsp: 'pipe,fd,rtsp,rtp,srtp,udp,tcp',
   rtsps: 'pipe,fd,rtsp,rtp,srtp,udp,tcp,tls',
@@ -36,7 +36,7 @@ const protocols: Record<string, string> = {
   rtmp: 'pipe,fd,rtmp,tcp',
   rtmps: 'pipe,fd,rtmp,rtmps,tcp,tls',
 }
-/** And as what it may read what it gets there; MOV is in HLS. */
+/** Formats that FFmpeg may read, by the scheme of the camera's URL: none that opens ports or files, as SDP and concat do. HLS segments can be MOV. */
 const formats: Record<string, string> = {
   rtsp: 'rtsp,mpegts',
   rtsps: 'rtsp,mpegts',

@@ -14,6 +14,7 @@ export interface Diagnosis {
     | 'no video'
     | 'disk full'
     | 'folder'
+    | 'format'
     | 'program missing'
     | 'closed'
     | 'killed'
@@ -22,7 +23,8 @@ export interface Diagnosis {
   text: string
 }
 
-type Rule = [Diagnosis['kind'], RegExp, (place: Place) => string]
+/** The sentence is made of the place and of what the pattern's groups found. */
+type Rule = [Diagnosis['kind'], RegExp, (place: Place, ...found: string[]) => string]
 
 interface Place {
   /** `CAMERA_1_URL` */
@@ -48,6 +50,18 @@ const rules: Rule[] = [
     'program missing',
     /failed to execute|ENOENT/,
     () => 'a program is missing: run ./scripts/setup.sh, which installs ffmpeg',
+  ],
+  [
+    'format',
+    /\[([\w,]+) @ \w+\] \[error\] Format not on whitelist '([\w,]+)'/,
+    ({ scheme, variable }, format, recorded = '') =>
+      `the camera sends the format ${format}, which is not recorded over ${scheme}: check the path in ${variable}, or choose one of ${recorded.replaceAll(',', ', ')} in the camera`,
+  ],
+  [
+    'format',
+    /Protocol '([\w-]+)' not on whitelist/,
+    ({ address, variable }, protocol) =>
+      `${address} names a ${protocol}: address as its video, which is never opened: check ${variable}`,
   ],
   ['disk full', /No space left on device/, () => 'the disk is full: make room on it'],
   [
@@ -92,7 +106,7 @@ const rules: Rule[] = [
   ],
   [
     'no answer',
-    /Server returned|Invalid data found when processing input|Operation not permitted/,
+    /Server returned|Invalid data found when processing input|Operation not permitted|(pipe:0|opening input): Invalid argument/,
     ({ address, variable }) =>
       `${address} answers, but sends nothing that can be recorded: check ${variable}`,
   ],
@@ -103,9 +117,11 @@ export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
   const place = placeOf(camera)
   if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
   const text = end.lines.join('\n')
-  for (const [kind, pattern, say] of rules)
-    if (pattern.test(text) && (end.code !== 0 || tellsOfTheEnd.has(kind)))
-      return { kind, text: say(place) }
+  for (const [kind, pattern, say] of rules) {
+    const match = pattern.exec(text)
+    if (match && (end.code !== 0 || tellsOfTheEnd.has(kind)))
+      return { kind, text: say(place, ...match.slice(1)) }
+  }
   if (end.code === 0 && timedOutReading.test(text))
     return { kind: 'silent', text: `${place.address} is connected, but has fallen silent` }
   if (end.code === 0)

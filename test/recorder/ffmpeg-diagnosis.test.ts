@@ -53,6 +53,19 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     /recordings\/open\//,
   ],
   [
+    failed(
+      "[sdp @ 0x1] [error] Format not on whitelist 'rtsp,mpegts'",
+      '[error] pipe:0: Invalid argument',
+    ),
+    'format',
+    /format sdp, which is not recorded over RTSP.*CAMERA_2_URL, or choose one of rtsp, mpegts /,
+  ],
+  [
+    failed("[file @ 0x1] [error] Protocol 'file' not on whitelist 'pipe,fd,http'!"),
+    'format',
+    /^cam:554 names a file: address/,
+  ],
+  [
     failed('setpriv: failed to execute ffmpeg: No such file or directory'),
     'program missing',
     /setup\.sh/,

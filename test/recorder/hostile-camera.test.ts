@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+import { promisify } from 'node:util'
+import { atEnd } from '../support/at-end.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { count, oneSegment, startRecorder } from './recordings.ts'
+
+const run = promisify(execFile)
+
+type Answer = (response: ServerResponse, path: string) => void
+
+/** A camera on HTTP that answers by path; answers its URL, without the path. */
+async function httpCamera(t: TestContext, answer: Answer, host = '127.0.0.1'): Promise<string> {
+  const server = createServer((request, response) => answer(response, request.url ?? '/'))
+  server.listen(0, host)
+  await once(server, 'listening')
+  atEnd(t, () => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://${host}:${(server.address() as AddressInfo).port}`
+}
+
+/** Settings for a camera at each path, named after it. */
+function camerasAt(url: string, paths: string[]): Record<string, string> {
+  const settings = paths.flatMap((path, index) => [
+    [`CAMERA_${index + 1}_NAME`, path.replaceAll('/', '-')],
+    [`CAMERA_${index + 1}_URL`, `${url}/${path}`],
+  ])
+  return Object.fromEntries(settings) as Record<string, string>
+}
+
+/** A file of this machine; tells whether anybody has opened it. */
+async function watchedFile(t: TestContext): Promise<{ path: string; isOpened: () => boolean }> {
+  const path = join(await temporaryFolder(t), 'secret.mp4')
+  await run('mkfifo', [path])
+  let isOpened = false
+  // Waits for a reader.
+  const opening = open(path, 'w').then(async (file) => {
+    isOpened = true
+    await file.close()
+  })
+  atEnd(t, async () => {
+    await (await open(path, 'r+')).close()
+    await opening
+  })
+  return { path, isOpened: () => isOpened }
+}
+
+/** UDP ports that are bound on this machine, in hexadecimal. */
+function udpPorts(): string[] {
+  return ['udp', 'udp6'].flatMap((table) =>
+    [...readFileSync(`/proc/net/${table}`, 'utf8').matchAll(/^ *\d+: \w+:(\w{4}) /gm)].map(
+      ([, port = '']) => port,
+    ),
+  )
+}
+
+const segmentList = (segment: string, tag = ''): string =>
+  `#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:10\n${tag}#EXTINF:10,\n${segment}\n#EXT-X-ENDLIST\n`
+
+const sdpPort = 13_990
+const sdp = `v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=video ${sdpPort} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n`
+
+/** Newer FFmpegs have a list of their own, too, and don't say what it was that they refused. */
+const refusedFile = /names a file: address|sends nothing that can be recorded/
+
+/** What each path leads to, and what the log says of it. */
+const lures = (secret: string): [string, string, RegExp][] => [
+  ['playlist', segmentList(`file://${secret}`), refusedFile],
+  [
+    'initialization',
+    segmentList(`file://${secret}`, `#EXT-X-MAP:URI="file://${secret}"\n`),
+    refusedFile,
+  ],
+  ['concat', `ffconcat version 1.0\nfile '${secret}'\n`, /sends the format concat, which/],
+  ['sdp', sdp, /sends the format sdp, which is not recorded over HTTP: .* flv, .*mpegts/],
+]
+
+/** Some seconds of footage in each format that is recorded over HTTP, below this folder. */
+async function makeFootage(folder: string): Promise<void> {
+  await Promise.all(['ts', 'fmp4'].map(async (name) => mkdir(join(folder, name))))
+  const source = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=s=160x90:r=10:d=4']
+  const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10', '-pix_fmt', 'yuv420p']
+  const hls = ['-f', 'hls', '-hls_time', '1', '-hls_list_size', '0']
+  await run('ffmpeg', [
+    ...source,
+    ...[...h264, '-f', 'flv', join(folder, 'flv')],
+    ...[...h264, '-f', 'mpegts', join(folder, 'mpegts')],
+    ...['-f', 'mpjpeg', join(folder, 'mpjpeg')],
+    ...[...h264, ...hls, join(folder, 'ts', 'list.m3u8')],
+    ...[...h264, ...hls, '-hls_segment_type', 'fmp4', join(folder, 'fmp4', 'list.m3u8')],
+  ])
+}
+
+describe('a hostile camera', { concurrency: 3 }, () => {
+  test('opens no file and no port of this machine by what it answers over HTTP, and is told of', async (t) => {
+    const secret = await watchedFile(t)
+    const answers = lures(secret.path)
+    const url = await httpCamera(t, (response, path) =>
+      response.end(answers.find(([name]) => `/${name}` === path)?.[1]),
+    )
+    const folder = await temporaryFolder(t)
+    const settings = camerasAt(
+      url,
+      answers.map(([path]) => path),
+    )
+    const before = udpPorts()
+    const daemon = await startRecorder(t, folder, url, settings)
+    for (const [name, , line] of answers)
+      assert.match(await daemon.line(new RegExp(`${name}: not recording`)), line)
+    assert.ok(before.includes(hex(sdpPort)) || !udpPorts().includes(hex(sdpPort)))
+    await daemon.stop()
+    assert.equal(secret.isOpened(), false)
+    assert.equal(count(daemon, /recording started/), 0)
+    const left = readdirSync(join(folder, 'recordings'), { recursive: true })
+    assert.deepEqual(left, ['open'])
+  })
+
+  test('FLV, MPEG-TS, MPJPEG and HLS are recorded over HTTP', async (t) => {
+    const footage = await temporaryFolder(t)
+    await makeFootage(footage)
+    const url = await httpCamera(t, (response, path) => {
+      void readFile(join(footage, path)).then(
+        // Live, so that it doesn't end as the file does.
+        (content) => (/m3u8|\.|init/.test(path) ? response.end(content) : response.write(content)),
+        () => response.writeHead(404).end(),
+      )
+    })
+    const paths = ['flv', 'mpegts', 'mpjpeg', 'ts/list.m3u8', 'fmp4/list.m3u8']
+    const settings = { ...camerasAt(url, paths), SEGMENT_DURATION: oneSegment }
+    const daemon = await startRecorder(t, await temporaryFolder(t), url, settings)
+    for (const path of paths)
+      await daemon.line(new RegExp(`${path.replaceAll('/', '-')}: recording started`))
+    await daemon.stop()
+  })
+})
+
+function hex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0')
+}
