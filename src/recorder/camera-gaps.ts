@@ -161,6 +161,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   'disk full': 'disk full',
   folder: 'folder not writable',
   format: 'format refused',
+  memory: 'FFmpeg out of memory',
   'program missing': 'FFmpeg missing',
   closed: 'camera disconnected',
   killed: 'FFmpeg died',

@@ -15,6 +15,7 @@ export interface Diagnosis {
     | 'disk full'
     | 'folder'
     | 'format'
+    | 'memory'
     | 'program missing'
     | 'closed'
     | 'killed'
@@ -62,6 +63,12 @@ const rules: Rule[] = [
     /Protocol '([\w-]+)' not on whitelist/,
     ({ address, variable }, protocol) =>
       `${address} names a ${protocol}: address as its video, which is never opened: check ${variable}`,
+  ],
+  [
+    'memory',
+    /Cannot allocate memory|malloc of size \d+ failed/,
+    ({ address }) =>
+      `FFmpeg needs more memory than it is given: what ${address} sends is broken, or this machine is short of memory`,
   ],
   ['disk full', /No space left on device/, () => 'the disk is full: make room on it'],
   [

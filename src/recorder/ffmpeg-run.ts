@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
 import type { Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
+import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
@@ -93,7 +94,8 @@ export class FfmpegRun {
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
     // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.
     const command = ['setpriv', '--pdeathsig', 'SIGINT', '--', 'ffmpeg', ...input.args]
-    this.#child = startChild(underLock(lockFile, command), {
+    const memory = memoryFor[options.video.codec === 'copy' ? 'copying' : 'encoding']
+    this.#child = startChild(underLock(lockFile, withMemory(memory, command)), {
       stdin: input.stdin,
       pipes: 2,
       onLine: (line) => this.#readLine(line, listener),

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
@@ -124,6 +124,25 @@ describe('a hostile camera', { concurrency: 3 }, () => {
     assert.deepEqual(left, ['open'])
   })
 
+  test('that announces a description of 2 GB gets no memory for it', async (t) => {
+    const piece = Buffer.alloc(1_000_000, 'a=x\r\n')
+    let sent = 0
+    const url = await rtspCamera(t, (method, socket, cseq) => {
+      if (method !== 'DESCRIBE') return undefined
+      const send = (error?: Error | null): void => {
+        if (error || sent > 2e8) return
+        sent += piece.length
+        socket.write(piece, send)
+      }
+      setImmediate(send)
+      return `RTSP/1.0 200 OK\r\nCSeq: ${cseq}\r\nContent-Type: application/sdp\r\nContent-Length: 2147483000\r\n\r\n`
+    })
+    const daemon = await startRecorder(t, await temporaryFolder(t), url)
+    await daemon.line(/Front: not recording/)
+    await daemon.stop()
+    assert.ok(sent < 1e8, `${sent} bytes were read`)
+  })
+
   test('FLV, MPEG-TS, MPJPEG and HLS are recorded over HTTP', async (t) => {
     const footage = await temporaryFolder(t)
     await makeFootage(footage)
@@ -142,6 +161,30 @@ describe('a hostile camera', { concurrency: 3 }, () => {
     await daemon.stop()
   })
 })
+
+/** What an RTSP camera answers to a request, by its method; undefined: nothing special. */
+type RtspAnswer = (method: string, socket: Socket, cseq: string) => string | undefined
+
+/** A camera that answers requests before any video; answers its URL. */
+async function rtspCamera(t: TestContext, answer: RtspAnswer): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.setEncoding('latin1').on('data', (request: string) => {
+      const cseq = /^CSeq: *(\d+)/im.exec(request)?.[1] ?? '1'
+      const usual = `RTSP/1.0 200 OK\r\nCSeq: ${cseq}\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n`
+      socket.write(answer(request.split(' ')[0] ?? '', socket, cseq) ?? usual)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  atEnd(t, () => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return `rtsp://127.0.0.1:${(server.address() as AddressInfo).port}/main`
+}
 
 function hex(port: number): string {
   return port.toString(16).toUpperCase().padStart(4, '0')
