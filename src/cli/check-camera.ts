@@ -116,7 +116,7 @@ async function record(
       const isListed = reader.read(line)
       if (isListed && reader.stream)
         state.isUnexpected ||= !isAsExpected(camera, known, reader.stream)
-      return !/\[(info|verbose|debug)\]/.test(line)
+      return !/\[(info|verbose|debug)\]|^ +Last message repeated/.test(line)
     },
   })
   for (const output of child.outputs) output.resume()

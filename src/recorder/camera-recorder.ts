@@ -10,6 +10,7 @@ import { withoutCredentials } from './camera-url.ts'
 import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
+import { FfmpegLines } from './ffmpeg-lines.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
@@ -147,15 +148,16 @@ export class CameraRecorder {
   }
 
   async #record(signal: AbortSignal): Promise<RunEnd> {
-    const { options, watchdog, redactor, log, segments } = this.#deps
+    const { options, watchdog, log, segments } = this.#deps
     const camera = this.#camera.name
     const how = { ...options, lateVideo: this.#lateVideo }
+    const lines = new FfmpegLines(camera, { log, clock: options.clock })
     const run = new FfmpegRun(this.#camera, this.#known, how, {
       recording: () => this.#reportRecording(run.stream),
       footage: () => this.#gaps.alive(),
       segmentOpened: (file) => written.opened(file),
       segmentClosed: () => written.closed(),
-      line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
+      line: (text) => lines.add(text),
     })
     const written = new RunSegments({
       ...{ camera, times: run.times, segments, clock: options.clock, log },
@@ -168,6 +170,7 @@ export class CameraRecorder {
     const ended = new AbortController()
     const keptUp = written.keepUp(ended.signal)
     const end = await run.ended
+    lines.finish()
     ended.abort()
     await keptUp
     signal.removeEventListener('abort', stop)

@@ -76,7 +76,8 @@ export function recordingInput(
   const ticks = isRtsp ? videoTicksPerSecond : (known?.ticksPerSecond ?? flvTicksPerSecond)
   return {
     args: [
-      ...['-hide_banner', '-nostdin', '-loglevel', 'repeat+level+info'],
+      // The plus in front leaves it at one line where the same is said again and again.
+      ...['-hide_banner', '-nostdin', '-loglevel', '+level+info'],
       ...['-nostats', '-stats_period', String(reportEverySeconds)],
       ...['-progress', `pipe:${progressPipe}`],
       // Threads that decode a frame each would each hold one back.

@@ -185,7 +185,7 @@ export class FfmpegRun {
     const { stream } = this.#reader
     if (this.#reader.read(line) && stream && !isAsExpected(this.camera, this.#known, stream))
       this.#end({ why: 'stream changed', found: stream })
-    return !/\[(info|verbose|debug)\]/.test(line)
+    return !/\[(info|verbose|debug)\]|^ +Last message repeated/.test(line)
   }
 
   /** Of a wait that the filter tells: its length, negative, and then a time stamp (see bridge.ts). */
