@@ -67,7 +67,9 @@ function isPasswordCut(rest: string, lastAt: number): boolean {
 function secretsIn(userinfo: string, url: string): string[] {
   const colon = userinfo.indexOf(':')
   const password = colon === -1 ? [] : [userinfo.slice(colon + 1)]
-  return [...password, ...passwordParameters(url)].flatMap((secret) => [
+  // As a camera that asks for it gets it, and may send it back.
+  const basic = colon === -1 ? [] : [Buffer.from(percentDecoded(userinfo)).toString('base64')]
+  return [...password, ...passwordParameters(url), ...basic].flatMap((secret) => [
     secret,
     percentDecoded(secret),
   ])

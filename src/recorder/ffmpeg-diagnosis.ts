@@ -1,4 +1,5 @@
 import type { ChildEnd } from '../daemon/child.ts'
+import { maskForeignUrls } from '../daemon/redact.ts'
 import { defaultPorts, withoutCredentials } from './camera-url.ts'
 import type { Camera } from './config.ts'
 
@@ -133,7 +134,7 @@ export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
     return { kind: 'silent', text: `${place.address} is connected, but has fallen silent` }
   if (end.code === 0)
     return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
-  const last = end.lines.at(-1)
+  const last = maskForeignUrls(end.lines.at(-1) ?? '')
   return { kind: 'other', text: `FFmpeg exited with ${end.code}${last ? `: ${last}` : ''}` }
 }
 

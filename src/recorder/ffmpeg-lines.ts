@@ -1,5 +1,6 @@
 import type { Clock } from '../daemon/clock.ts'
 import type { Log } from '../daemon/logger.ts'
+import { maskForeignUrls } from '../daemon/redact.ts'
 
 /** Most lines that are logged in each stretch of time: a start takes some dozens. */
 const mostLines = 200
@@ -27,7 +28,7 @@ export class FfmpegLines {
     }
     this.#lines += 1
     if (this.#lines <= mostLines)
-      this.#log.debug({ camera: this.#camera, ffmpeg: line }, 'FFmpeg says')
+      this.#log.debug({ camera: this.#camera, ffmpeg: maskForeignUrls(line) }, 'FFmpeg says')
   }
 
   /** Logs how many lines were left out, if any. */

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { atEnd } from '../support/at-end.ts'
+import { canaryWord } from '../support/canaries.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { count, oneSegment, startRecorder } from './recordings.ts'
 
@@ -122,6 +123,32 @@ describe('a hostile camera', { concurrency: 3 }, () => {
     assert.equal(count(daemon, /recording started/), 0)
     const left = readdirSync(join(folder, 'recordings'), { recursive: true })
     assert.deepEqual(left, ['open'])
+  })
+
+  test('that leads to another URL tells no credential of that by way of the log', async (t) => {
+    const secrets = [canaryWord(), canaryWord(), canaryWord()] as const
+    const [password, token, reason] = secrets
+    const target = `rtsp://admin:${password}@127.0.0.1:9/x?unheard-of=${token}`
+    const url = await rtspCamera(t, (method, _, cseq) =>
+      method === 'DESCRIBE'
+        ? `RTSP/1.0 302 Moved\r\nCSeq: ${cseq}\r\nLocation: ${target}\r\n\r\n`
+        : undefined,
+    )
+    const other = await rtspCamera(t, (method, _, cseq) =>
+      method === 'DESCRIBE'
+        ? `RTSP/1.0 418 See http://${reason}@ip/?${token}\r\nCSeq: ${cseq}\r\n\r\n`
+        : undefined,
+    )
+    const settings = { CAMERA_2_URL: other, CAMERA_2_NAME: 'Back', LOG_LEVEL: 'DEBUG' }
+    const folder = await temporaryFolder(t)
+    const daemon = await startRecorder(t, folder, url, settings)
+    await daemon.line(/Redirecting to rtsp:\/\/\*\*\*@127\.0\.0\.1:9\/x\?\*\*\*/)
+    await daemon.line(/418 See/)
+    for (const name of ['Front', 'Back']) await daemon.line(new RegExp(`${name}: not recording`))
+    await daemon.stop()
+    const status = readFileSync(join(folder, 'data', 'status', 'recorder.json'), 'utf8')
+    const told = [...daemon.lines, status].join('\n')
+    for (const secret of secrets) assert.equal(told.indexOf(secret), -1)
   })
 
   test('that announces a description of 2 GB gets no memory for it', async (t) => {
