@@ -162,6 +162,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   folder: 'folder not writable',
   format: 'format refused',
   memory: 'FFmpeg out of memory',
+  misleading: 'camera leads elsewhere',
   'program missing': 'FFmpeg missing',
   closed: 'camera disconnected',
   killed: 'FFmpeg died',

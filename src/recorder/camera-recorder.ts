@@ -1,21 +1,23 @@
 import { mkdir } from 'node:fs/promises'
 import { isoAt, type Clock } from '../daemon/clock.ts'
 import { DailyCount, type DayCount } from '../daemon/daily-count.ts'
+import { proxyHost } from '../daemon/environment.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
 import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
-import { withoutCredentials } from './camera-url.ts'
+import { hostOf, withoutCredentials } from './camera-url.ts'
 import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
 import { FfmpegLines } from './ffmpeg-lines.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
-import type { Diagnosis } from './ffmpeg-diagnosis.ts'
+import { misleading, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
+import { strangersOf } from './remote-addresses.ts'
 import { restartDelayMs } from './restart-delay.ts'
 import { RunSegments } from './run-segments.ts'
 import type { StreamInfo, StreamMemory } from './stream-info.ts'
@@ -60,6 +62,7 @@ export class CameraRecorder {
   #failures = 0
   /** Whether the last try ended because no video came in time. */
   #lateVideo = false
+  #saidWhereTo = false
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
   /** What the camera was found to send; undefined until it was, or was remembered. */
@@ -152,8 +155,14 @@ export class CameraRecorder {
     const camera = this.#camera.name
     const how = { ...options, lateVideo: this.#lateVideo }
     const lines = new FfmpegLines(camera, { log, clock: options.clock })
+    const looks: Promise<Diagnosis | undefined>[] = []
     const run = new FfmpegRun(this.#camera, this.#known, how, {
-      recording: () => this.#reportRecording(run.stream),
+      connected: () => void looks.push(this.#lookWhereTo(run)),
+      recording: () => {
+        // A playlist's segments may be elsewhere.
+        looks.push(this.#lookWhereTo(run))
+        this.#reportRecording(run.stream)
+      },
       footage: () => this.#gaps.alive(),
       segmentOpened: (file) => written.opened(file),
       segmentClosed: () => written.closed(),
@@ -178,7 +187,29 @@ export class CameraRecorder {
     if (run.finishedSegment) this.#failures = 0
     // Locked out, it has written nothing: what is in `open/` is still the other's.
     if (end.why !== 'locked') await written.finish()
-    return end
+    // It may have ended by itself before it was refused.
+    if (end.why !== 'ended') return end
+    const diagnosis = (await Promise.all(looks)).find((found) => found !== undefined)
+    return diagnosis ? { why: 'ended', diagnosis } : end
+  }
+
+  /** FFmpeg follows a camera's redirects and playlists; here it is seen where that has led. */
+  async #lookWhereTo(run: FfmpegRun): Promise<Diagnosis | undefined> {
+    const camera = this.#camera
+    const hosts = [hostOf(camera.url), proxyHost()].filter((host) => host !== undefined)
+    const strangers = run.pid === undefined ? undefined : await strangersOf(run.pid, hosts)
+    const [address] = strangers?.inside ?? []
+    if (address !== undefined) {
+      const diagnosis = misleading(camera, address)
+      run.refuse(diagnosis)
+      return diagnosis
+    }
+    const [other] = strangers?.others ?? []
+    if (other === undefined || this.#saidWhereTo) return undefined
+    this.#saidWhereTo = true
+    const fields = { camera: camera.name, address: other, variable: `CAMERA_${camera.number}_URL` }
+    this.#deps.log.warn(fields, 'the camera leads to another host than its URL names')
+    return undefined
   }
 
   /** What can't be recorded is found out anew by the next recorder: FFmpeg, or the camera, may be another. */

@@ -52,6 +52,11 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
   }
 }
 
+/** The name or address of a camera's host, as a resolver takes it. */
+export function hostOf(url: string): string {
+  return new URL(url).hostname.replaceAll(/[[\]]/g, '')
+}
+
 /** `rtsp://host:554/path`, for people and files: without whatever could be a credential. */
 export function withoutCredentials(url: string): string {
   return maskUrls(url.replace(/^(\w+:\/\/)[^/?#]*@/, '$1').replace(/\?.*$/, ''))

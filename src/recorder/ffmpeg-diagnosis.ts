@@ -17,6 +17,7 @@ export interface Diagnosis {
     | 'folder'
     | 'format'
     | 'memory'
+    | 'misleading'
     | 'program missing'
     | 'closed'
     | 'killed'
@@ -122,7 +123,7 @@ const rules: Rule[] = [
 
 /** Turns what FFmpeg wrote before it ended into one line that says what to do. */
 export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
-  const place = placeOf(camera)
+  const place = reachedPlace(camera, end)
   if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
   const text = end.lines.join('\n')
   for (const [kind, pattern, say] of rules) {
@@ -138,6 +139,13 @@ export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
   return { kind: 'other', text: `FFmpeg exited with ${end.code}${last ? `: ${last}` : ''}` }
 }
 
+/** What is wrong where the camera has led FFmpeg to this machine itself. */
+export function misleading(camera: Camera, address: string): Diagnosis {
+  const { address: from, variable } = placeOf(camera)
+  const text = `${from} leads to ${address}, an address within this machine or its link: check the camera, or write that address into ${variable}`
+  return { kind: 'misleading', text }
+}
+
 /** What is wrong where a stream was described, but no video of it has come. */
 export function noVideo(camera: Camera): Diagnosis {
   return { kind: 'no video', text: sayNoVideo(placeOf(camera)) }
@@ -149,6 +157,14 @@ function sayNoVideo({ path }: Place): string {
 
 /** An FFmpeg that ends with 0 may have complained of much before; only these say why it ended. */
 const tellsOfTheEnd = new Set<Diagnosis['kind']>(['disk full', 'rejected'])
+
+/** The place that FFmpeg could not connect to: a camera may have led it to another. */
+function reachedPlace(camera: Camera, { lines }: ChildEnd): Place {
+  const place = placeOf(camera)
+  const [, reached] = /Connection to tcp:\/\/([^\s/?]+:\d+)\b/.exec(lines.join('\n')) ?? []
+  if (reached === undefined || reached.toLowerCase() === place.address.toLowerCase()) return place
+  return { ...place, address: `${reached}, to which ${place.address} leads,` }
+}
 
 function placeOf(camera: Camera): Place {
   const { hostname, port, protocol } = new URL(camera.url)

@@ -29,6 +29,8 @@ export type RunEnd =
 
 /** What is told of a recording while it runs. */
 export interface RunListener {
+  /** FFmpeg knows what the camera sends. */
+  connected(): void
   /** The first video packet has been written. */
   recording(): void
   /** More video has come. */
@@ -126,6 +128,11 @@ export class FfmpegRun {
     this.#end({ why: 'stalled', stall }, deafMs)
   }
 
+  /** Ends it for what the camera does. */
+  refuse(diagnosis: Diagnosis): void {
+    this.#end({ why: 'ended', diagnosis }, deafMs)
+  }
+
   #end(asked: RunEnd, withinMs = endAtMostMs): void {
     if (this.#asked) return
     this.#asked = asked
@@ -178,8 +185,10 @@ export class FfmpegRun {
     listener.line(line)
     const [, number] = /\[info\] (-?\d+\.\d{6})$/.exec(line) ?? []
     if (number !== undefined) return this.#readNumber(Number(number))
-    if (this.connectedMs === undefined && line.includes('Input #'))
+    if (this.connectedMs === undefined && line.includes('Input #')) {
       this.connectedMs = this.#clock.monotonicMs()
+      listener.connected()
+    }
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const { stream } = this.#reader

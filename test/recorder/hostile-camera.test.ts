@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { flvTicksPerSecond } from '../../src/recorder/bridge.ts'
+import { withoutCredentials } from '../../src/recorder/camera-url.ts'
 import { atEnd } from '../support/at-end.ts'
 import { canaryWord } from '../support/canaries.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -101,7 +104,38 @@ async function makeFootage(folder: string): Promise<void> {
   ])
 }
 
-describe('a hostile camera', { concurrency: 3 }, () => {
+/** Lets the recorder know what a camera sends, so that it need not try twice. */
+async function remember(
+  folder: string,
+  camera: string,
+  url: string,
+  ticksPerSecond: number,
+): Promise<void> {
+  const streams = join(folder, 'data', 'streams')
+  await mkdir(streams, { recursive: true })
+  const stream = { video: 'h264', ticksPerSecond }
+  const known = { source: `${withoutCredentials(url)} tcp`, stream }
+  await writeFile(join(streams, `${camera}.json`), JSON.stringify(known))
+}
+
+/** A camera on HTTP that sends footage from this folder. */
+async function liveFootage(t: TestContext, footage: string, host?: string): Promise<string> {
+  const answer: Answer = (response, path) => {
+    void readFile(join(footage, path)).then(
+      // Live, so that it doesn't end as the file does.
+      (content) => (/\./.test(path) ? response.end(content) : response.write(content)),
+      () => response.writeHead(404).end(),
+    )
+  }
+  return httpCamera(t, answer, host)
+}
+
+/** An address of this machine on its network, if it has one. */
+const ownAddress = Object.values(networkInterfaces())
+  .flatMap((list) => list ?? [])
+  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+
+describe('a hostile camera', { concurrency: 6 }, () => {
   test('opens no file and no port of this machine by what it answers over HTTP, and is told of', async (t) => {
     const secret = await watchedFile(t)
     const answers = lures(secret.path)
@@ -143,13 +177,55 @@ describe('a hostile camera', { concurrency: 3 }, () => {
     const folder = await temporaryFolder(t)
     const daemon = await startRecorder(t, folder, url, settings)
     await daemon.line(/Redirecting to rtsp:\/\/\*\*\*@127\.0\.0\.1:9\/x\?\*\*\*/)
-    await daemon.line(/418 See/)
     for (const name of ['Front', 'Back']) await daemon.line(new RegExp(`${name}: not recording`))
     await daemon.stop()
     const status = readFileSync(join(folder, 'data', 'status', 'recorder.json'), 'utf8')
     const told = [...daemon.lines, status].join('\n')
     for (const secret of secrets) assert.equal(told.indexOf(secret), -1)
   })
+
+  test('whose redirect or playlist leads into this machine is given up, and told of', async (t) => {
+    const footage = await temporaryFolder(t)
+    await makeFootage(footage)
+    const inside = await liveFootage(t, footage, '127.0.0.2')
+    const url = await httpCamera(t, (response, path) => {
+      if (path.startsWith('/redirect'))
+        return response.writeHead(302, { location: `${inside}/flv` }).end()
+      const segments = [0, 1, 2].map((n) => `#EXTINF:1,\n${inside}/ts/list${n}.ts\n`)
+      response.setHeader('content-type', 'application/vnd.apple.mpegurl')
+      response.end(`#EXTM3U\n#EXT-X-TARGETDURATION:1\n${segments.join('')}`)
+    })
+    const paths = ['redirect', 'playlist']
+    const folder = await temporaryFolder(t)
+    await remember(folder, 'redirect', `${url}/redirect`, flvTicksPerSecond)
+    await remember(folder, 'playlist', `${url}/playlist`, 90_000)
+    const daemon = await startRecorder(t, folder, url, camerasAt(url, paths))
+    for (const path of paths)
+      await daemon.line(new RegExp(`${path}: not recording .*leads to 127\\.0\\.0\\.2, an address`))
+    await daemon.stop()
+  })
+
+  test(
+    'that leads to another host is recorded, and told of once',
+    { skip: !ownAddress },
+    async (t) => {
+      const footage = await temporaryFolder(t)
+      await makeFootage(footage)
+      const other = await liveFootage(t, footage, ownAddress)
+      const url = await httpCamera(t, (response) =>
+        response.writeHead(302, { location: `${other}/mpegts` }).end(),
+      )
+      const folder = await temporaryFolder(t)
+      await remember(folder, 'Front', url, 90_000)
+      const daemon = await startRecorder(t, folder, url)
+      await daemon.line(
+        new RegExp(`Front: the camera leads to another host .*address=${ownAddress}`),
+      )
+      await daemon.line(/recording started/)
+      await daemon.stop()
+      assert.equal(count(daemon, /leads to another host/), 1, daemon.lines.join('\n'))
+    },
+  )
 
   test('that announces a description of 2 GB gets no memory for it', async (t) => {
     const piece = Buffer.alloc(1_000_000, 'a=x\r\n')
@@ -173,13 +249,7 @@ describe('a hostile camera', { concurrency: 3 }, () => {
   test('FLV, MPEG-TS, MPJPEG and HLS are recorded over HTTP', async (t) => {
     const footage = await temporaryFolder(t)
     await makeFootage(footage)
-    const url = await httpCamera(t, (response, path) => {
-      void readFile(join(footage, path)).then(
-        // Live, so that it doesn't end as the file does.
-        (content) => (/m3u8|\.|init/.test(path) ? response.end(content) : response.write(content)),
-        () => response.writeHead(404).end(),
-      )
-    })
+    const url = await liveFootage(t, footage)
     const paths = ['flv', 'mpegts', 'mpjpeg', 'ts/list.m3u8', 'fmp4/list.m3u8']
     const settings = { ...camerasAt(url, paths), SEGMENT_DURATION: oneSegment }
     const daemon = await startRecorder(t, await temporaryFolder(t), url, settings)
