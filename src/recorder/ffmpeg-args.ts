@@ -36,12 +36,12 @@ const protocols: Record<string, string> = {
   rtmp: 'pipe,fd,rtmp,tcp',
   rtmps: 'pipe,fd,rtmp,rtmps,tcp,tls',
 }
-/** Formats that FFmpeg may read, by the scheme of the camera's URL: none that opens ports or files, as SDP and concat do. HLS segments can be MOV. */
+/** Formats that FFmpeg may read, by the scheme of the camera's URL: none that opens ports or files, as SDP and concat do. HLS segments can be MOV, or AAC alone. */
 const formats: Record<string, string> = {
   rtsp: 'rtsp,mpegts',
   rtsps: 'rtsp,mpegts',
-  http: 'flv,live_flv,mpegts,mpjpeg,hls,mov',
-  https: 'flv,live_flv,mpegts,mpjpeg,hls,mov',
+  http: 'flv,live_flv,mpegts,mpjpeg,hls,mov,aac',
+  https: 'flv,live_flv,mpegts,mpjpeg,hls,mov,aac',
   rtmp: 'flv,live_flv',
   rtmps: 'flv,live_flv',
 }

@@ -31,6 +31,11 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     /^cam:554 refuses/,
   ],
   [
+    failed('[tcp @ 0x1] [error] Connection to tcp://other:80?timeout=1 failed: Connection refused'),
+    'refused',
+    /^other:80, to which cam:554 leads, refuses/,
+  ],
+  [
     failed('[tcp @ 0x1] [error] Failed to resolve hostname cam: Name or service not known'),
     'unknown host',
     /no such host as cam/,
