@@ -16,6 +16,19 @@ export interface Said {
   secretAccessKey: string
 }
 
+/** What an uploader needs to know of a store. */
+export function storeSettings({
+  url,
+  bucket,
+  accessKeyId,
+  secretAccessKey,
+}: Said): Record<string, string | number> {
+  return {
+    ...{ S3_ENDPOINT: url, S3_BUCKET_NAME: bucket, AWS_ACCESS_KEY_ID: accessKeyId },
+    ...{ AWS_SECRET_ACCESS_KEY: secretAccessKey, MIN_FREE_DISK_GB: 0 },
+  }
+}
+
 /** What a benchmark has started and made; ended and removed when it is over, however it ends. */
 export class Stage {
   readonly folder: string

@@ -10,7 +10,7 @@ import { finalize } from '../src/uploader/finalize.ts'
 import { SoundEncoder } from '../src/uploader/sound-encoder.ts'
 import { atMost, percentile, tidy, type Figure } from './figures.ts'
 import { costOf } from './process-tree.ts'
-import { Stage, type Program, type Said } from './program.ts'
+import { Stage, storeSettings, type Program, type Said } from './program.ts'
 
 const run = promisify(execFile)
 
@@ -337,18 +337,6 @@ async function measureLimit(): Promise<Figure> {
 /** As AWS itself: it guards what is there, and keeps a CRC32. */
 function asAws({ url }: Said): NodeJS.ProcessEnv {
   return { AWS_ENDPOINT_URL_S3: url }
-}
-
-function storeSettings({
-  url,
-  bucket,
-  accessKeyId,
-  secretAccessKey,
-}: Said): Record<string, string | number> {
-  return {
-    ...{ S3_ENDPOINT: url, S3_BUCKET_NAME: bucket, AWS_ACCESS_KEY_ID: accessKeyId },
-    ...{ AWS_SECRET_ACCESS_KEY: secretAccessKey, MIN_FREE_DISK_GB: 0 },
-  }
 }
 
 /** Segments of ten cameras as the recorder leaves them; how many bytes they hold together. */

@@ -8,7 +8,7 @@ import { FragmentReader, indexWindowBytes } from '../mp4/fragmented-mp4.ts'
 import { defaultPorts } from '../recorder/camera-url.ts'
 import type { Camera, VideoOutput } from '../recorder/config.ts'
 import { isAsExpected, recordingInput, recordsSound } from '../recorder/ffmpeg-args.ts'
-import { diagnose, noVideo } from '../recorder/ffmpeg-diagnosis.ts'
+import { diagnose, mayTellWhy, noVideo } from '../recorder/ffmpeg-diagnosis.ts'
 import { StreamReader, type StreamInfo } from '../recorder/stream-info.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { Finding } from './finding.ts'
@@ -116,7 +116,7 @@ async function record(
       const isListed = reader.read(line)
       if (isListed && reader.stream)
         state.isUnexpected ||= !isAsExpected(camera, known, reader.stream)
-      return !/\[(info|verbose|debug)\]|^ +Last message repeated/.test(line)
+      return mayTellWhy(line)
     },
   })
   for (const output of child.outputs) output.resume()

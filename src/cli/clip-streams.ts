@@ -14,47 +14,78 @@ export interface OpenPart {
   fromSeconds: number
 }
 
+/** The sound of a file. */
+export interface Sound {
+  samplesPerSecond: number
+  channels: number
+}
+
 interface Streams {
   video: string
   /** How many units of its time stamps make a second. */
   ticks: string
+  /** Undefined where there is none. */
+  sound: Sound | undefined
   /** All that must be the same in files that are joined, in words. */
-  text: string
+  text: { video: string; sound: string | undefined }
 }
 
 export const patienceMs = 30 * 60_000
+
+/** What files have in common that are to be joined, and which of them lack the sound that others have. */
+export interface Common extends Pick<Streams, 'video' | 'ticks' | 'sound'> {
+  silent: Set<string>
+}
 
 /** What differs can't be joined without encoding everything anew. */
 export async function sameStreams(
   deps: ClipDeps,
   parts: { path: string }[],
   signal: AbortSignal,
-): Promise<Streams> {
-  let first: { path: string; streams: Streams } | undefined
-  for (const { path } of parts) {
-    const streams = await streamsOf(deps, path, signal)
-    first ??= { path, streams }
-    if (streams.text === first.streams.text) continue
-    const [a, b] = [basename(first.path), basename(path)]
-    throw new Error(
-      `${a} (${first.streams.text}) and ${b} (${streams.text}) cannot be joined: make a clip of each`,
-    )
+): Promise<Common> {
+  const all: { path: string; streams: Streams }[] = []
+  for (const { path } of parts) all.push({ path, streams: await streamsOf(deps, path, signal) })
+  const [first] = all
+  const heard = all.find(({ streams }) => streams.sound)
+  for (const { path, streams } of all) {
+    requireSame(first, { path, streams }, 'video')
+    if (streams.sound) requireSame(heard, { path, streams }, 'sound')
   }
-  return first?.streams ?? { video: 'none', ticks: '1000', text: 'none' }
+  const silent = all.filter(({ streams }) => heard && !streams.sound).map(({ path }) => path)
+  const { video = 'none', ticks = '1000' } = first?.streams ?? {}
+  return { video, ticks, sound: heard?.streams.sound, silent: new Set(silent) }
+}
+
+function requireSame(
+  first: { path: string; streams: Streams } | undefined,
+  { path, streams }: { path: string; streams: Streams },
+  what: 'video' | 'sound',
+): void {
+  if (!first || first.streams.text[what] === streams.text[what]) return
+  const [a, b] = [first, { path, streams }].map(
+    ({ path: name, streams: { text } }) =>
+      `${basename(name)} (${[text.video, text.sound].filter(Boolean).join('; ')})`,
+  )
+  throw new Error(`${a} and ${b} cannot be joined: make a clip of each`)
 }
 
 async function streamsOf(deps: ClipDeps, path: string, signal: AbortSignal): Promise<Streams> {
   const entries = 'stream=codec_type,codec_name,width,height,sample_rate,channels,time_base'
   const said = await ffprobe(deps, ['-show_entries', entries, '-of', 'json', path], signal)
   const { streams = [] } = JSON.parse(said) as { streams?: Record<string, string | number>[] }
-  const texts = streams.map((stream) =>
-    stream.codec_type === 'video'
-      ? `${stream.codec_name} ${stream.width}x${stream.height}, time in ${stream.time_base} s`
-      : `${stream.codec_name} ${stream.sample_rate} Hz, ${stream.channels} ch`,
-  )
   const video = streams.find(({ codec_type: type }) => type === 'video')
-  const ticks = String(video?.time_base ?? '').replace('1/', '')
-  return { video: String(video?.codec_name ?? 'none'), ticks, text: texts.join('; ') }
+  const audio = streams.find(({ codec_type: type }) => type === 'audio')
+  const samplesPerSecond = Number(audio?.sample_rate)
+  const channels = Number(audio?.channels)
+  return {
+    video: String(video?.codec_name ?? 'none'),
+    ticks: String(video?.time_base ?? '').replace('1/', ''),
+    sound: audio && { samplesPerSecond, channels },
+    text: {
+      video: `${video?.codec_name} ${video?.width}x${video?.height}, time in ${video?.time_base} s`,
+      sound: audio && `${audio.codec_name} ${samplesPerSecond} Hz, ${channels} ch`,
+    },
+  }
 }
 
 /** When the keyframe begins that shows at a moment. */

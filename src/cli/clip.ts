@@ -8,6 +8,7 @@ import {
   sameStreams,
   seconds,
   type ClipDeps,
+  type Common,
   type OpenPart,
 } from './clip-streams.ts'
 
@@ -38,8 +39,10 @@ export async function makeClip(
   wish: ClipWish,
   signal: AbortSignal,
 ): Promise<number> {
-  const { video, ticks } = await sameStreams(deps, wish.parts, signal)
-  const parts = await endingInTime(deps, wish.parts, [...copied(video), ...timeIn(ticks)], signal)
+  const common = await sameStreams(deps, wish.parts, signal)
+  const { video, ticks } = common
+  const sounding = await withSound(deps, wish.parts, common, signal)
+  const parts = await endingInTime(deps, sounding, [...copied(video), ...timeIn(ticks)], signal)
   const [first] = parts
   if (!first) throw new Error('there is nothing to join')
   const { target } = wish
@@ -74,12 +77,46 @@ const encoded = [
 ]
 
 function copied(video: string): string[] {
-  const tag = video === 'hevc' ? ['-tag:v', 'hvc1'] : []
-  return ['-map', '0:v:0', '-map', '0:a?', '-c', 'copy', ...tag]
+  return ['-map', '0:v:0', '-map', '0:a?', ...codecs(video)]
+}
+
+function codecs(video: string): string[] {
+  return ['-c', 'copy', ...(video === 'hevc' ? ['-tag:v', 'hvc1'] : [])]
 }
 
 function timeIn(ticks: string): string[] {
   return ['-video_track_timescale', ticks]
+}
+
+/** The same parts, with silence where only others have sound: a microphone may be off for hours. */
+async function withSound(
+  deps: ClipDeps,
+  parts: ClipPart[],
+  { video, ticks, sound, silent }: Common,
+  signal: AbortSignal,
+): Promise<ClipPart[]> {
+  const result: ClipPart[] = []
+  for (const [index, part] of parts.entries()) {
+    if (!sound || !silent.has(part.path)) {
+      result.push(part)
+      continue
+    }
+    const path = join(deps.folder, `silent-${index}.mp4`)
+    const silence = `anullsrc=r=${sound.samplesPerSecond}:cl=mono`
+    const inputs = ['-i', `file:${part.path}`, '-f', 'lavfi', '-i', silence]
+    const output = ['-map', '0:v:0', '-map', '1:a', ...codecs(video), '-c:a', 'aac']
+    const args = [
+      ...inputs,
+      ...output,
+      '-ac',
+      String(sound.channels),
+      '-shortest',
+      ...timeIn(ticks),
+    ]
+    await ffmpeg(deps, [...input, ...args, path], signal)
+    result.push({ ...part, path })
+  }
+  return result
 }
 
 /**

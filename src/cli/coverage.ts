@@ -105,11 +105,15 @@ async function coverageOf(footage: KnownFootage, days: Day[]): Promise<DayCovera
   const former = current ? names.filter((name) => !current.includes(name)) : []
   const last = await footage.lastOf(former, asked)
   const gaps = await footage.gaps()
+  const passedOver = await footage.passedOver()
   return days.flatMap(({ day, whole, stretches }) =>
     names.flatMap((name) => {
       const ofCamera = <T extends { camera: string }>(list: T[]): T[] =>
         list.filter((it) => it.camera === name)
-      const here = { stretches: ofCamera(stretches), gaps: ofCamera(gaps) }
+      const here = {
+        ...{ stretches: ofCamera(stretches), gaps: ofCamera(gaps) },
+        passedOver: ofCamera(passedOver),
+      }
       const firstMs = first.get(name) ?? Infinity
       const overMs = former.includes(name) ? (last.get(name) ?? 0) : undefined
       if (overMs !== undefined && overMs <= whole.fromMs) return []

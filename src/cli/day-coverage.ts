@@ -31,6 +31,8 @@ export interface DayFacts {
   /** Of this camera, as far as they touch the day. */
   stretches: Stretch[]
   gaps: Gap[]
+  /** What this machine's clock has passed over, when it was set ahead. */
+  passedOver: Span[]
 }
 
 export const partsOfDay = 96
@@ -61,19 +63,20 @@ export function expectedOf(
 
 /** Pure: what the files, the gaps and the clock say of one camera's day. */
 export function dayCoverage(facts: DayFacts): DayCoverage {
-  const { camera, day, whole, expected, stretches } = facts
+  const { camera, day, whole, expected, stretches, passedOver } = facts
+  const due = without(within([expected], whole), passedOver)
   const recorded = joined(stretches, seamMs)
   const noted = facts.gaps.flatMap((gap) =>
-    within([gap], expected).map((span) => ({ ...span, reason: gap.reason })),
+    due.flatMap((part) => within([gap], part)).map((span) => ({ ...span, reason: gap.reason })),
   )
   const around = noted.map(({ fromMs, toMs }) => ({
     fromMs: fromMs - looseMs,
     toMs: toMs + looseMs,
   }))
-  const holes = without(within([expected], expected), recorded)
+  const holes = without(due, recorded)
   const unexplained = without(holes, around).filter(({ fromMs, toMs }) => toMs - fromMs > seamMs)
   const missing: Missing[] = [...noted, ...unexplained].sort((a, b) => a.fromMs - b.fromMs)
-  const expectedMs = lengthMs(within([expected], whole))
+  const expectedMs = lengthMs(due)
   const stored = joined(
     stretches.filter((stretch) => stretch.stored),
     seamMs,
@@ -81,7 +84,7 @@ export function dayCoverage(facts: DayFacts): DayCoverage {
   return {
     ...{ camera, day, missing },
     percent: expectedMs === 0 ? undefined : 100 * (1 - lengthMs(missing) / expectedMs),
-    parts: partsOf(whole).map((part) => partState(part, { expected, stored, missing })),
+    parts: partsOf(whole).map((part) => partState(part, { expected: due, stored, missing })),
   }
 }
 
@@ -95,9 +98,9 @@ function partsOf({ fromMs, toMs }: Span): Span[] {
 
 function partState(
   part: Span,
-  { expected, stored, missing }: { expected: Span; stored: Span[]; missing: Span[] },
+  { expected, stored, missing }: { expected: Span[]; stored: Span[]; missing: Span[] },
 ): PartState {
-  const due = within([part], expected)
+  const due = within(expected, part)
   const dueMs = lengthMs(due)
   if (dueMs === 0) return 'none'
   const missingMs = lengthMs(within(missing, part))

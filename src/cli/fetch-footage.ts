@@ -1,6 +1,10 @@
+import type { Stats } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { hasCode, ignoreMissing, type Folders } from '../segments/folders.ts'
+import { ClosedSegments, spanOf, type ClosedSegment } from '../segments/closed-segments.ts'
+import { segmentDay } from '../uploader/ledger.ts'
+import { finalizeCopy, knownOfOpen } from './finalized-copy.ts'
 import { localTime } from '../daemon/local-time.ts'
 import { makeClip, type ClipPart } from './clip.ts'
 import { holesIn, type Found } from './find-footage.ts'
@@ -78,16 +82,16 @@ export async function saveClip(
     const worthwhile = found.filter((it) => it.untilSeconds - it.offsetSeconds >= leastSeconds)
     const sources = new Map(worthwhile.map((it, index) => [it, join(folder, `${index}.mp4`)]))
     const order = [...sources].sort(([a], [b]) => Number(isStored(a)) - Number(isStored(b)))
-    for (const [{ stretch }, source] of order) await fetchInto(stretch, source, fetching, signal)
+    const knownOf = new Map<string, ClosedSegment | undefined>()
+    for (const [{ stretch }, source] of order) {
+      const original = await fetchInto(stretch, source, fetching, signal)
+      knownOf.set(source, original && (await known(stretch, original, fetching.folders, source)))
+    }
     const parts: ClipPart[] = []
     for (const [it, source] of sources) {
-      const { offsetSeconds, untilSeconds, stretch } = it
-      const isCut = untilSeconds < (stretch.toMs - stretch.fromMs) / 1000
-      parts.push({
-        path: source,
-        ...(offsetSeconds > 0 ? { fromSeconds: offsetSeconds } : {}),
-        ...(isCut ? { untilSeconds } : {}),
-      })
+      const copy = { path: source, known: knownOf.get(source) }
+      if (!(await finalizeCopy({ tools, folder }, copy, signal))) continue
+      parts.push({ path: source, ...cutsOf(it, copy.known) })
     }
     const result = join(folder, 'clip.mp4')
     const early = await makeClip({ tools, folder }, { parts, target: result, exact }, signal)
@@ -100,6 +104,20 @@ export async function saveClip(
   }
 }
 
+/** Where a part begins and ends, if that isn't where its file does. */
+function cutsOf(
+  { stretch, offsetSeconds, untilSeconds }: Found,
+  exact: ClosedSegment | undefined,
+): Omit<ClipPart, 'path'> {
+  const { fromMs, toMs } = exact ? spanOf(exact) : stretch
+  const lateSeconds = (fromMs - stretch.fromMs) / 1000
+  const [from, until] = [offsetSeconds - lateSeconds, untilSeconds - lateSeconds]
+  return {
+    ...(offsetSeconds > 0 && from > 0 ? { fromSeconds: from } : {}),
+    ...(until < (toMs - fromMs) / 1000 ? { untilSeconds: until } : {}),
+  }
+}
+
 function isStored({ stretch }: Found): boolean {
   return stretch.stored !== undefined
 }
@@ -109,31 +127,55 @@ function holeText({ fromMs, toMs }: Span): string {
   return `${durationText(toMs - fromMs)} are missing in it, from ${from} to ${to}`
 }
 
-/** Brings a file to `target`: from this machine if it is there, else from S3. */
+/** A file on this machine of which a copy was made. */
+interface Original {
+  path: string
+  info: Stats
+}
+
+/** What the recorder has noted of a file, of which there is a copy. */
+async function known(
+  stretch: Stretch,
+  { path, info }: Original,
+  folders: Folders,
+  copy: string,
+): Promise<ClosedSegment | undefined> {
+  const day = segmentDay(basename(path), info.mtimeMs)
+  const closed = await new ClosedSegments(folders.closed).find(info, day)
+  const isOpen = dirname(path) === folders.open
+  return closed ?? (isOpen ? knownOfOpen(copy, stretch, info) : undefined)
+}
+
+/** Brings a file to `target`: from this machine if it is there, else from S3. Answers which it was here. */
 async function fetchInto(
   { file, path, stored: line }: Stretch,
   target: string,
   { stored, folders }: Fetching,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Original | undefined> {
   // It may have been moved on since, or deleted.
   const later = [folders.recordings, folders.uploaded].map((folder) => join(folder, file))
   const places = path === undefined ? [] : line ? [path] : [path, ...later]
-  for (const place of places) if (await copied(place, target)) return
+  for (const place of places) {
+    const info = await copied(place, target)
+    if (info) return { path: place, info }
+  }
   if (!line) throw new Error(`${file} is not there any more`)
   if (!stored) throw new Error(`${file} is only in S3, which cannot be asked`)
   await stored.save(line, target, signal)
+  return undefined
 }
 
-/** Whether there was something to copy. */
-async function copied(path: string, target: string): Promise<boolean> {
+/** Undefined if there is nothing to copy. */
+async function copied(path: string, target: string): Promise<Stats | undefined> {
   const part = `${target}.part`
   try {
+    const info = await stat(path)
     await copyFile(path, part)
     await rename(part, target)
-    return true
+    return info
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   } finally {
     await rm(part, { force: true })

@@ -66,7 +66,7 @@ async function find(
   )
   const stored = storedFootage(found)
   const shown = await Promise.all(found.map(async (it) => withUrl(it, stored, expires)))
-  const gaps = await footage.gaps()
+  const gaps = [...(await footage.gaps()), ...(await footage.passedOver())]
   if (json) process.stdout.write(`${JSON.stringify(shown.map(asJson), undefined, 2)}\n`)
   else
     for (const name of cameras) {

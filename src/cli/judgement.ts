@@ -1,4 +1,5 @@
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
+import { faultText } from '../recorder/recording-faults.ts'
 import type { DaemonReport, InstallationReport } from './installation-report.ts'
 import { bytesText, count, durationText, momentText } from '../daemon/units.ts'
 
@@ -106,7 +107,9 @@ function cameraProblems({ recorder }: InstallationReport, nowMs: number): string
   const { cameras = [], watch } = recorder.status ?? {}
   const problems = cameras.flatMap((camera) => {
     const problem = cameraProblem(camera, nowMs)
-    return problem === undefined ? [] : [`${camera.name} is not recording: ${problem}`]
+    if (problem !== undefined) return [`${camera.name} is not recording: ${problem}`]
+    const grave = (camera.faults ?? []).filter(({ isGrave }) => isGrave)
+    return grave.map((fault) => `${camera.name}: ${faultText(fault)}`)
   })
   if (watch === 'none') problems.push('open files cannot be seen: install lsof')
   return problems

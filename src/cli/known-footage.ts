@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ClosedSegments } from '../segments/closed-segments.ts'
 import { foldersBelow, ignoreMissing, type Folders } from '../segments/folders.ts'
-import { Gaps, type Gap } from '../segments/gaps.ts'
+import { Gaps, type Gap, type OpenGap } from '../segments/gaps.ts'
 import { parseSegmentName } from '../segments/segment-name.ts'
 import { Ledger, type LedgerLine } from '../uploader/ledger.ts'
 import type { StatusHeader } from '../daemon/status-file.ts'
@@ -11,11 +12,13 @@ import { requireBase } from './base-folder.ts'
 import { knownBase, type RecorderStatus } from './installation-report.ts'
 import { silentAfterMs } from './judgement.ts'
 import { localFiles, type LocalFile } from './local-files.ts'
-import type { Span } from './spans.ts'
+import { seamMs, type Span } from './spans.ts'
 import { stretchesOf, stretchOf, type Stretch } from './stretches.ts'
 
 const hourMs = 3600 * 1000
 const dayMs = 24 * hourMs
+/** A shorter file behind the beginning of a gap is none that ends it. */
+const leastFootageMs = 250
 
 /** What is known of an installation; throws an Error for the operator where its base is not there. */
 export function footageOf(environment: Environment, nowMs: number): KnownFootage {
@@ -34,6 +37,7 @@ export class KnownFootage {
   readonly #nowMs: number
   readonly #unknownMs: number
   readonly #ledger: Ledger
+  readonly #closed: ClosedSegments
   readonly #days = new Map<string, Promise<LedgerLine[]>>()
   #local: Promise<LocalFile[]> | undefined
   #gaps: Promise<Gap[]> | undefined
@@ -44,6 +48,7 @@ export class KnownFootage {
     this.#nowMs = nowMs
     this.#unknownMs = unknownMs
     this.#ledger = new Ledger(folders.ledger)
+    this.#closed = new ClosedSegments(folders.closed)
   }
 
   /** Every file with footage of some time, or of a moment. */
@@ -59,7 +64,7 @@ export class KnownFootage {
       .sort((a, b) => a.fromMs - b.fromMs)
   }
 
-  /** Every gap that was noted, those that are not over, which end now, and what does not play. */
+  /** Every gap that was noted, those of which nobody has noted the end, and what does not play. */
   async gaps(): Promise<Gap[]> {
     const { gaps: folder } = this.folders
     return (this.#gaps ??= Promise.all([
@@ -69,8 +74,13 @@ export class KnownFootage {
     ]).then((gaps) => gaps.flat()))
   }
 
+  /** The times that this machine's clock has passed over: nothing is missing in them. */
+  async passedOver(): Promise<Gap[]> {
+    return new Gaps(this.folders.gaps).passedOver()
+  }
+
   async #unplayable(): Promise<Gap[]> {
-    const files = await localFiles([this.folders.quarantine])
+    const files = await localFiles({ waiting: [this.folders.quarantine] }, this.#closed)
     const reason = 'does not play: see data/quarantine'
     return files.map(({ camera, fromMs, toMs }) => ({
       ...{ camera, reason, fromMs },
@@ -79,8 +89,32 @@ export class KnownFootage {
     }))
   }
 
-  /** By what the recorder last said. */
+  /** By the lines of their beginnings, and by what the recorder last said. */
   async #openGaps(): Promise<Gap[]> {
+    const said = new Map((await this.#saidGaps()).map((gap) => [gap.camera, gap]))
+    const current = await this.currentCameras()
+    const over: Gap[] = []
+    for (const gap of await new Gaps(this.folders.gaps).stillOpen()) {
+      const { camera, fromMs, reason } = gap
+      const nextMs = await this.#nextFootage(gap)
+      if (nextMs !== undefined) over.push({ ...gap, toMs: Math.max(fromMs, nextMs) })
+      // Of a camera that is recorded no more nobody knows until when it was missed.
+      else if (current?.includes(camera) ?? true) {
+        const known = said.get(camera)?.reason ?? reason
+        said.set(camera, { ...gap, toMs: this.#nowMs, reason: known })
+      }
+    }
+    return [...over, ...said.values()].filter(({ fromMs, toMs }) => toMs > fromMs)
+  }
+
+  /** When the footage of a camera goes on behind a gap. */
+  async #nextFootage({ camera, fromMs }: OpenGap): Promise<number | undefined> {
+    const behind = await this.stretches({ fromMs: fromMs + leastFootageMs, toMs: this.#nowMs })
+    // The name of one that is still open has whole seconds.
+    return behind.find((it) => it.camera === camera && it.fromMs > fromMs - seamMs)?.fromMs
+  }
+
+  async #saidGaps(): Promise<Gap[]> {
     const nowMs = this.#nowMs
     const { cameras = [], startedAt, updatedAt = '', pid } = await this.#recorderStatus()
     const isSilent = !(nowMs - Date.parse(updatedAt) < silentAfterMs) || !isRunning(pid)
@@ -163,7 +197,7 @@ export class KnownFootage {
 
   async #localFiles(): Promise<LocalFile[]> {
     const { open, recordings, uploaded } = this.folders
-    return (this.#local ??= localFiles([open, recordings, uploaded]))
+    return (this.#local ??= localFiles({ waiting: [open, recordings], uploaded }, this.#closed))
   }
 }
 

@@ -1,6 +1,7 @@
 import { parseSegmentName } from '../segments/segment-name.ts'
 import type { CameraStatus } from '../recorder/camera-recorder.ts'
 import type { UploaderStatus } from '../uploader/upload-status.ts'
+import { faultText } from '../recorder/recording-faults.ts'
 import type { DaemonReport, InstallationReport, RecorderStatus } from './installation-report.ts'
 import { cameraState, type Judgement, type Verdict } from './judgement.ts'
 import {
@@ -112,8 +113,8 @@ function segmentText({ file, bytes = 0 }: CameraStatus): string {
 }
 
 function belowCamera(camera: CameraStatus, nowMs: number): string[] {
-  const { problem, lastEnd, restartsToday } = camera
-  const lines = problem === undefined ? [] : [problem]
+  const { problem, lastEnd, restartsToday, faults = [] } = camera
+  const lines = [...(problem === undefined ? [] : [problem]), ...faults.map(faultText)]
   if (lastEnd && restartsToday && restartsToday.count > 0 && lastEnd.reason !== problem)
     lines.push(`last restart after ${momentText(lastEnd.at, nowMs)}: ${lastEnd.reason}`)
   return lines.flatMap((line) => wrap(`  ${line}`, width, 2))

@@ -1,3 +1,4 @@
+import { uptime } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** The only source of time, so that a test can hold it. */
@@ -6,6 +7,8 @@ export interface Clock {
   now(): number
   /** Milliseconds that only ever rise, whatever happens to the wall clock. */
   monotonicMs(): number
+  /** The same since the machine was started: also while it is suspended. */
+  bootMs(): number
   /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
@@ -18,9 +21,34 @@ export function isoAt(clock: Clock, monotonicMs: number): string {
   return new Date(clock.now() - (clock.monotonicMs() - monotonicMs)).toISOString()
 }
 
+/** Notices when the wall clock jumps beside another clock: when it is set. */
+export class ClockSteps {
+  readonly #clock: Clock
+  readonly #other: 'monotonicMs' | 'bootMs'
+  #aheadMs: number
+
+  constructor(clock: Clock, other: 'monotonicMs' | 'bootMs') {
+    this.#clock = clock
+    this.#other = other
+    this.#aheadMs = this.#look()
+  }
+
+  /** By how many milliseconds it has jumped ahead, or (negative) back, since this was asked last. */
+  sinceLast(): number {
+    const before = this.#aheadMs
+    this.#aheadMs = this.#look()
+    return this.#aheadMs - before
+  }
+
+  #look(): number {
+    return this.#clock.now() - this.#clock[this.#other]()
+  }
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
+  bootMs: () => uptime() * 1000,
   sleep: async (ms, signal) => {
     await delay(ms, undefined, signal ? { signal } : {}).catch((error: unknown) => {
       if (!signal?.aborted) throw error

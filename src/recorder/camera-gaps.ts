@@ -1,8 +1,8 @@
-import type { Clock } from '../daemon/clock.ts'
+import { ClockSteps, type Clock } from '../daemon/clock.ts'
 import { describeError } from '../daemon/logger.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import type { FootageSpan } from '../segments/closed-segments.ts'
-import { cameraPaused, isPause, type Gaps, type OpenGap } from '../segments/gaps.ts'
+import { cameraPaused, isPause, type Gap, type Gaps, type OpenGap } from '../segments/gaps.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { RunEnd } from './ffmpeg-run.ts'
 import { leastGapMs, type PastFootage } from './past-footage.ts'
@@ -30,6 +30,12 @@ export class CameraGaps {
   readonly #problems: ProblemLog
   /** Where the footage ends that was closed last; in epoch ms. */
   #closedUntilMs: number | undefined
+  /** Since then; undefined where an earlier recorder has recorded it. */
+  #clockSteps: ClockSteps | undefined
+  /** Where the present gap begins by its line, if it has one. */
+  #openedMs: number | undefined
+  /** A gap that ends before it begins: the clock stood back when this recorder began. */
+  #backward: Gap | undefined
   /** When a frame last came, on the monotonic clock; undefined before the first of this recorder. */
   #aliveMs: number | undefined
   /** How long the present gap has had which reason. */
@@ -49,6 +55,7 @@ export class CameraGaps {
     this.#problems = deps.problems
     if (!before) return
     this.#closedUntilMs = before.untilMs
+    this.#openedMs = before.untilMs
     if (before.gap) this.#reasons.set(before.gap, before.downSinceMs - before.untilMs)
     this.#wasDown(before.downSinceMs)
   }
@@ -76,9 +83,17 @@ export class CameraGaps {
 
   /** A segment is closed; called in their order. */
   recorded({ fromMs, toMs, stepMs }: FootageSpan): void {
+    this.#followClock()
+    const isFirst = this.#clockSteps === undefined
+    this.#clockSteps ??= new ClockSteps(this.#clock, 'bootMs')
     const untilMs = this.#closedUntilMs
     this.#closedUntilMs = toMs
     const reason = this.#mainReason()
+    if (isFirst && untilMs !== undefined && untilMs > fromMs)
+      this.#backward = {
+        ...{ camera: this.#camera, fromMs: untilMs, toMs: fromMs },
+        reason: reason ?? recorderDown,
+      }
     const missingMs = untilMs === undefined ? 0 : fromMs - untilMs
     const isGap =
       reason === undefined
@@ -87,11 +102,11 @@ export class CameraGaps {
     if (untilMs !== undefined && isGap) {
       const gap = { camera: this.#camera, fromMs: untilMs, toMs: fromMs }
       this.#write(async () => this.#gaps.append({ ...gap, reason: reason ?? cameraPaused }))
-    } else if (untilMs !== undefined && reason !== undefined) {
-      // What was opened is over, though nothing is missing.
-      const over = { camera: this.#camera, fromMs: untilMs, toMs: untilMs, reason }
-      this.#write(async () => this.#gaps.closeOpen(over))
     }
+    // What was opened is over, even if nothing is missing, or only before it by a clock that was set back.
+    const isOver = isGap && (untilMs ?? 0) >= (this.#openedMs ?? 0)
+    if (reason !== undefined && !isOver) this.#write(async () => this.#gaps.closeOpen(this.#camera))
+    this.#openedMs = undefined
     this.#reasons.clear()
   }
 
@@ -100,6 +115,8 @@ export class CameraGaps {
     this.#reason = undefined
     this.#reasons.delete(recorderDown)
     this.recorded(span)
+    this.#clockSteps = undefined
+    this.#backward = undefined
     this.#wasDown(span.toMs)
   }
 
@@ -109,10 +126,29 @@ export class CameraGaps {
     this.#count(sinceMs)
     const isNew = this.#reasons.size === 0 && this.#reason === undefined
     this.#reason = { text: reason, sinceMs }
+    this.#followClock()
     const fromMs = this.#closedUntilMs
     if (!isNew || fromMs === undefined) return
+    this.#openedMs = fromMs
     const open: OpenGap = { camera: this.#camera, fromMs, reason }
     this.#write(async () => this.#gaps.open(open))
+  }
+
+  /** What was closed before the clock was set ended at another time by the new one. */
+  #followClock(): void {
+    const fromMs = this.#closedUntilMs
+    if (!this.#clockSteps || fromMs === undefined) return
+    const setByMs = this.#clockSteps.sinceLast()
+    const toMs = fromMs + setByMs
+    this.#closedUntilMs = toMs
+    if (setByMs < leastGapMs) return
+    const camera = this.#camera
+    const gap = this.#backward && { ...this.#backward, toMs: this.#backward.toMs + setByMs }
+    if (gap && gap.toMs > gap.fromMs) {
+      this.#backward = undefined
+      this.#write(async () => this.#gaps.append(gap))
+      this.#write(async () => this.#gaps.clockSet({ camera, fromMs: gap.toMs, toMs }))
+    } else this.#write(async () => this.#gaps.clockSet({ camera, fromMs, toMs }))
   }
 
   #count(nowMs: number): void {
@@ -169,7 +205,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   other: 'FFmpeg died',
 }
 
-const byStall: Record<Stall, string> = {
+const byStall: Record<Exclude<Stall, 'no answer'>, string> = {
   'process gone': 'FFmpeg died',
   'file deleted': 'file deleted',
   'no file open': 'no file open',

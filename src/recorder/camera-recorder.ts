@@ -17,6 +17,7 @@ import { misleading, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
+import { RecordingFaults, type RecordingFault } from './recording-faults.ts'
 import { strangersOf } from './remote-addresses.ts'
 import { restartDelayMs } from './restart-delay.ts'
 import { RunSegments } from './run-segments.ts'
@@ -47,6 +48,8 @@ export interface CameraStatus extends Partial<CurrentFile>, Footage {
   restartsToday?: DayCount
   lastEnd?: { at: string; reason: string } | undefined
   problem?: string | undefined
+  /** Where what is recorded isn't what the camera sends. */
+  faults?: RecordingFault[]
 }
 
 /** Keeps one camera recording, for ever. */
@@ -68,6 +71,7 @@ export class CameraRecorder {
   /** What the camera was found to send; undefined until it was, or was remembered. */
   #known: StreamInfo | undefined
   readonly #gaps: CameraGaps
+  readonly #faults: RecordingFaults
 
   /** `past` is where an earlier recorder left off, if there was one. */
   constructor(camera: Camera, past: PastFootage | undefined, deps: CameraRecorderDeps) {
@@ -76,6 +80,7 @@ export class CameraRecorder {
     const { clock } = deps.options
     this.#sinceMs = clock.monotonicMs()
     this.#restartsToday = new DailyCount(clock, past?.restartsToday)
+    this.#faults = new RecordingFaults(camera, deps.log)
     this.#gaps = new CameraGaps(camera.name, past, { ...deps, clock })
   }
 
@@ -126,6 +131,7 @@ export class CameraRecorder {
       restartsToday: this.#restartsToday.today,
       lastEnd: this.#lastEnd,
       problem: this.#state === 'recording' ? undefined : this.#problemText,
+      faults: this.#state === 'recording' ? this.#faults.faults : [],
       ...this.#gaps.status,
       ...(this.#run && this.#deps.watchdog.currentFile(this.#run)),
     }
@@ -173,7 +179,7 @@ export class CameraRecorder {
       onFootage: (span) => this.#gaps.recorded(span),
     })
     this.#run = run
-    watchdog.watch(run, written)
+    watchdog.watch(run, written, this.#faults)
     const stop = (): void => run.stop()
     signal.addEventListener('abort', stop, { once: true })
     const ended = new AbortController()

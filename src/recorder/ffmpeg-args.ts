@@ -24,6 +24,8 @@ export interface Input {
   stdin: string
 }
 
+const watchdogFirstMs = 3000
+
 /** FFmpeg's own patience is 5 s, or 5 MB. */
 const lateVideo = ['analyzeduration 90000000', 'probesize 64000000']
 
@@ -77,7 +79,7 @@ export function recordingInput(
   return {
     args: [
       // The plus in front leaves it at one line where the same is said again and again.
-      ...['-hide_banner', '-nostdin', '-loglevel', '+level+info'],
+      ...['-hide_banner', '-nostdin', '-loglevel', '+level+verbose'],
       ...['-nostats', '-stats_period', String(reportEverySeconds)],
       ...['-progress', `pipe:${progressPipe}`],
       // Threads that decode a frame each would each hold one back.
@@ -151,9 +153,11 @@ function cameraInput(
   { stallAfterMs, lateVideo: isLate }: HowToConnect,
 ): Input {
   const scheme = new URL(camera.url).protocol.slice(0, -1)
-  // FFmpeg gives up after twice its timeout, in µs.
-  const timeoutUs = Math.round((stallAfterMs / 2) * 1000)
   const isRtsp = scheme.startsWith('rtsp')
+  // At its first timeout FFmpeg passes on what it has of a frame, as if that were all of it, and then
+  // waits once more. Of RTP, where that would tear frames, the watchdog loses patience before.
+  const timeoutMs = isRtsp ? stallAfterMs + watchdogFirstMs : stallAfterMs / 2
+  const timeoutUs = Math.round(timeoutMs * 1000)
   const options = [
     ...(isRtsp
       ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]

@@ -97,12 +97,7 @@ const rules: Rule[] = [
     ({ host, variable }) =>
       `no such host as ${host}: check ${variable}, or the name server of this machine`,
   ],
-  [
-    'no answer',
-    /timed out|No route to host|Network is unreachable|Host is down/,
-    ({ address }) =>
-      `no answer from ${address}: is the camera on, and its address right (ping it)?`,
-  ],
+  ['no answer', /timed out|No route to host|Network is unreachable|Host is down/, sayNoAnswer],
   [
     'no video',
     /matches no streams|does not contain any stream|Could not find codec parameters.*Video/,
@@ -120,6 +115,11 @@ const rules: Rule[] = [
       `${address} answers, but sends nothing that can be recorded: check ${variable}`,
   ],
 ]
+
+/** Whether a line of FFmpeg's may tell why it ends: neither news, nor what a camera describes itself with. */
+export function mayTellWhy(line: string): boolean {
+  return !/\[(info|verbose|debug)\]|^[a-z]=|^ +Last message repeated/.test(line)
+}
 
 /** Turns what FFmpeg wrote before it ended into one line that says what to do. */
 export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
@@ -149,6 +149,15 @@ export function misleading(camera: Camera, address: string): Diagnosis {
 /** What is wrong where a stream was described, but no video of it has come. */
 export function noVideo(camera: Camera): Diagnosis {
   return { kind: 'no video', text: sayNoVideo(placeOf(camera)) }
+}
+
+/** What is wrong where a camera lets us wait for an answer. */
+export function noAnswer(camera: Camera): Diagnosis {
+  return { kind: 'no answer', text: sayNoAnswer(placeOf(camera)) }
+}
+
+function sayNoAnswer({ address }: Place): string {
+  return `no answer from ${address}: is the camera on, and its address right (ping it)?`
 }
 
 function sayNoVideo({ path }: Place): string {

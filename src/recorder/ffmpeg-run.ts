@@ -1,12 +1,12 @@
 import { createInterface } from 'node:readline'
 import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
-import type { Clock } from '../daemon/clock.ts'
+import { ClockSteps, type Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
-import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import { diagnose, mayTellWhy, noAnswer, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import {
   isAsExpected,
   recordingInput,
@@ -20,7 +20,7 @@ import { RunTimes } from './timing/run-times.ts'
 /** How one attempt at recording ended. */
 export type RunEnd =
   | { why: 'stopped' }
-  | { why: 'stalled'; stall: Stall }
+  | { why: 'stalled'; stall: Exclude<Stall, 'no answer'> }
   /** The camera sends something else than FFmpeg was started for. */
   | { why: 'stream changed'; found: StreamInfo }
   /** Another FFmpeg records this camera. */
@@ -55,8 +55,12 @@ export class FfmpegRun {
   readonly startedMs: number
   /** When its count of video packets last rose, on the monotonic clock. */
   videoRoseMs: number
+  /** Since when an RTSP camera owes an answer; undefined once it has described what it sends. */
+  owesAnswerSinceMs: number | undefined
   /** When it was known what the camera sends. */
   connectedMs: number | undefined
+  /** When its first video packet was reported; monotonic. */
+  begunMs: number | undefined
   /** Video packets so far. */
   frames = 0
   /** Whether it has gone on after a segment, which a camera that drops out at once never lets it. */
@@ -64,6 +68,7 @@ export class FfmpegRun {
   readonly ended: Promise<RunEnd>
   readonly times: RunTimes
   readonly #clock: Clock
+  readonly #clockSteps: ClockSteps
   readonly #child: Child
   readonly #known: StreamInfo | undefined
   readonly #reader = new StreamReader()
@@ -83,9 +88,11 @@ export class FfmpegRun {
     this.camera = camera
     this.#known = known
     this.#clock = options.clock
+    this.#clockSteps = new ClockSteps(options.clock, 'monotonicMs')
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
+    if (isRtsp) this.owesAnswerSinceMs = this.startedMs
     this.#ticksPerSecond = isRtsp
       ? videoTicksPerSecond
       : (known?.ticksPerSecond ?? flvTicksPerSecond)
@@ -125,7 +132,11 @@ export class FfmpegRun {
 
   /** Ends it cleanly if it still listens; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, deafMs)
+    const isUnanswered = stall === 'no answer'
+    this.#end(
+      isUnanswered ? { why: 'ended', diagnosis: noAnswer(this.camera) } : { why: 'stalled', stall },
+      deafMs,
+    )
   }
 
   /** Ends it for what the camera does. */
@@ -173,7 +184,9 @@ export class FfmpegRun {
     const nowMs = this.#clock.monotonicMs()
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
+    this.#clockSteps.sinceLast()
     this.times.arrived(nowMs, frames)
+    this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
     this.frames = frames
     this.videoRoseMs = nowMs
@@ -185,16 +198,24 @@ export class FfmpegRun {
     listener.line(line)
     const [, number] = /\[info\] (-?\d+\.\d{6})$/.exec(line) ?? []
     if (number !== undefined) return this.#readNumber(Number(number))
-    if (this.connectedMs === undefined && line.includes('Input #')) {
-      this.connectedMs = this.#clock.monotonicMs()
-      listener.connected()
-    }
+    this.#readConnection(line, listener)
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const { stream } = this.#reader
     if (this.#reader.read(line) && stream && !isAsExpected(this.camera, this.#known, stream))
       this.#end({ why: 'stream changed', found: stream })
-    return !/\[(info|verbose|debug)\]|^ +Last message repeated/.test(line)
+    return mayTellWhy(line)
+  }
+
+  /** How far the connection has come. */
+  #readConnection(line: string, listener: RunListener): void {
+    if (this.connectedMs !== undefined) return
+    const nowMs = this.#clock.monotonicMs()
+    if (line.includes('Successfully connected')) this.owesAnswerSinceMs &&= nowMs
+    if (line.endsWith('SDP:')) this.owesAnswerSinceMs = undefined
+    if (!line.includes('Input #')) return
+    this.connectedMs = nowMs
+    listener.connected()
   }
 
   /** Of a wait that the filter tells: its length, negative, and then a time stamp (see bridge.ts). */
@@ -202,7 +223,9 @@ export class FfmpegRun {
     if (number < 0) this.#wait = -number
     else if (this.#wait !== undefined) {
       const nowMs = this.#clock.monotonicMs()
-      this.times.waited(nowMs, number / this.#ticksPerSecond, this.#wait)
+      // FFmpeg counts it by the wall clock, which may have been set meanwhile.
+      const wait = this.#wait - this.#clockSteps.sinceLast() / 1000
+      if (wait > 0) this.times.waited(nowMs, number / this.#ticksPerSecond, wait)
       this.#wait = undefined
     }
     return false

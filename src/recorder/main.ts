@@ -50,7 +50,8 @@ await runDaemon({
     const [lastSpans, openGaps] = [await closed.lastSpans(spansKept), await gaps.stillOpen()]
     const earlier = { status: lastStatus, closed: lastSpans, openGaps }
     const past = await pastFootage(earlier, folders, clock.now())
-    for (const gap of forgottenGaps(earlier, await gaps.all())) await gaps.append(gap)
+    const noted = [...(await gaps.all()), ...(await gaps.passedOver())]
+    for (const gap of forgottenGaps(earlier, noted)) await gaps.append(gap)
     const recorders = config.cameras.map(
       (camera) => new CameraRecorder(camera, past.get(camera.name), deps),
     )

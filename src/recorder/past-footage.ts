@@ -46,7 +46,7 @@ export interface EarlierWork {
   openGaps: OpenGap[]
 }
 
-/** The gaps between what was closed last, of which a recorder that was killed left no line. */
+/** The gaps between what was closed last, of which a recorder that was killed left no line. `noted` is where footage is known to stop. */
 export function forgottenGaps({ closed, openGaps }: EarlierWork, noted: Gap[]): Gap[] {
   return [...closed].flatMap(([camera, spans]) => {
     const isHere = (gap: OpenGap, untilMs: number): boolean =>

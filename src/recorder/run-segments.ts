@@ -78,6 +78,11 @@ export class RunSegments {
     return this.#written
   }
 
+  /** Whether what is written can be read. */
+  get isReadable(): boolean {
+    return !this.#isBroken
+  }
+
   /** FFmpeg begins a segment of this name. */
   opened(file: string): void {
     this.#begun.push({

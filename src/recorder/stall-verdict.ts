@@ -1,6 +1,8 @@
 /** What the watchdog knows of one FFmpeg. Durations by a clock that only rises. */
 export interface RunFacts {
   alive: boolean
+  /** How long the camera has owed an answer; 0 once it has described what it sends. */
+  unansweredMs: number
   /** Whether it has told what the camera sends. */
   isConnected: boolean
   /** Whether it has written video at all. */
@@ -17,6 +19,7 @@ export interface RunFacts {
 
 export type Stall =
   | 'process gone'
+  | 'no answer'
   | 'file deleted'
   | 'no file open'
   | 'file not growing'
@@ -30,21 +33,19 @@ const firstKeyframeMs = 90_000
 /** Open files are looked at every 5 s, and one look may fall between two segments. */
 const leastUnseenMs = 7500
 
-/** A camera that falls silent makes FFmpeg itself end, at STALL_SECONDS; and in order. */
-const ffmpegFirstMs = 1000
-
 /** Why a recording has stalled, or undefined while it is healthy or may still be starting up. */
 export function stallVerdict(facts: RunFacts, stallAfterMs: number): Stall | undefined {
   if (!facts.alive) return 'process gone'
   if (facts.fileDeleted) return 'file deleted'
   if (!facts.hasBegun) {
+    if (facts.unansweredMs >= stallAfterMs / 2) return 'no answer'
     const mostMs = facts.isConnected ? firstKeyframeMs : firstVideoMs
     const isLate = facts.noVideoMs >= Math.max(stallAfterMs, mostMs)
     return isLate ? 'no video since the start' : undefined
   }
   const unseenMs = Math.max(stallAfterMs, leastUnseenMs)
   if ((facts.noOpenFileMs ?? 0) >= unseenMs) return 'no file open'
-  if (facts.noVideoMs >= stallAfterMs + ffmpegFirstMs) return 'no new video'
+  if (facts.noVideoMs >= stallAfterMs) return 'no new video'
   if (facts.unwrittenMs >= unseenMs) return 'file not growing'
   return undefined
 }

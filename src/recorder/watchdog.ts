@@ -11,6 +11,7 @@ import type { ProblemLog } from '../daemon/problem-log.ts'
 import { SteadyRate } from '../daemon/steady-rate.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
+import type { RecordingFaults } from './recording-faults.ts'
 import type { RunSegments } from './run-segments.ts'
 import { stallVerdict } from './stall-verdict.ts'
 
@@ -36,6 +37,7 @@ export interface CurrentFile {
 interface Watched {
   run: FfmpegRun
   segments: RunSegments
+  faults: RecordingFaults
   current?: CurrentFile
   readonly bytesRate: SteadyRate
   readonly framesRate: SteadyRate
@@ -74,9 +76,9 @@ export class Watchdog {
   }
 
   /** Watches a run until it ends. */
-  watch(run: FfmpegRun, segments: RunSegments): void {
+  watch(run: FfmpegRun, segments: RunSegments, faults: RecordingFaults): void {
     this.#watched.set(run, {
-      ...{ run, segments, bytesRate: new SteadyRate(), framesRate: new SteadyRate() },
+      ...{ run, segments, faults, bytesRate: new SteadyRate(), framesRate: new SteadyRate() },
       seenOpenMs: this.#clock.monotonicMs(),
       noOpenFileMs: 0,
       saidThatItWaits: false,
@@ -135,17 +137,28 @@ export class Watchdog {
     this.#see(watched, now)
     const facts = {
       alive: isAlive(run.pid),
+      unansweredMs: run.owesAnswerSinceMs === undefined ? 0 : now - run.owesAnswerSinceMs,
       fileDeleted: written?.isDeleted ?? false,
       isConnected: run.connectedMs !== undefined,
       hasBegun: run.frames > 0,
       noOpenFileMs,
-      unwrittenMs: run.frames > 0 && written ? now - written.grewMs : 0,
+      // A file may be opened long before there is video to write.
+      unwrittenMs: written ? now - Math.max(written.grewMs, run.begunMs ?? now) : 0,
       noVideoMs: now - run.videoRoseMs,
     }
     const stall = stallVerdict(facts, this.#stallAfterMs)
     if (stall) run.stalled(stall)
+    else if (facts.hasBegun) this.#compare(watched, now)
     else if (!facts.hasBegun && now - (run.connectedMs ?? now) >= waitingAfterMs)
       this.#sayThatItWaits(watched)
+  }
+
+  /** Whether what is written is what has come. */
+  #compare({ run, segments: { written, isReadable }, faults }: Watched, nowMs: number): void {
+    const { stream, begunMs, frames: framesPassed } = run
+    if (!stream || begunMs === undefined || !written || !isReadable) return
+    const { frames: framesWritten, sounds: soundsWritten } = written
+    faults.see({ nowMs, begunMs, stream, framesPassed, framesWritten, soundsWritten })
   }
 
   /** For the status: the segment that is written, and how fast. */

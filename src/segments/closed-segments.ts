@@ -1,5 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm, stat } from 'node:fs/promises'
 import { ignoreMissing } from './folders.ts'
 import { Journal } from './journal.ts'
 
@@ -44,17 +43,15 @@ export interface FootageSpan {
   stepMs: number
 }
 
-/** So many days of lines are kept in memory. */
-const daysRead = 3
+/** So many days of lines are kept in memory: those in which one file is looked for. */
+const daysRead = 4
 
 /** What the recorder knows of the segments that it has closed: one line each, by the day when it closed them. */
 export class ClosedSegments {
-  readonly #folder: string
   readonly #journal: Journal<ClosedSegment>
   #read = new Map<string, { bytes: number; lines: Map<string, ClosedSegment> }>()
 
   constructor(folder: string) {
-    this.#folder = folder
     this.#journal = new Journal(folder)
   }
 
@@ -94,11 +91,11 @@ export class ClosedSegments {
     return undefined
   }
 
-  /** Forgets the days before one. */
+  /** Deletes the days before one, but never the newest, from which the next recorder goes on. */
   async dropBefore(day: string): Promise<void> {
-    for (const name of (await readdir(this.#folder).catch(ignoreMissing)) ?? [])
-      if (/^\d{4}-\d\d-\d\d\.ndjson$/.test(name) && name.slice(0, 10) < day)
-        await rm(join(this.#folder, name), { force: true })
+    const days = (await this.#journal.days()).slice(0, -daysRead)
+    for (const one of days.filter((old) => old < day))
+      await rm(this.#journal.path(one), { force: true })
   }
 
   async #linesOf(day: string): Promise<Map<string, ClosedSegment>> {

@@ -30,7 +30,7 @@ import { probeMedia, type Media } from './media-probe.ts'
 import { newTimes } from './new-times.ts'
 import { holdsLess, remux } from './remux.ts'
 import { ToolError, type MediaTools } from './run-tool.ts'
-import type { EncodedSound, SoundEncoder } from './sound-encoder.ts'
+import type { EncodedSound } from './sound-encoder.ts'
 
 /** What became of a playable file. */
 interface Rewritten {
@@ -49,11 +49,19 @@ export type Finalized =
   | { is: 'invalid'; reason: string }
 
 export interface FinalizeDeps {
-  folders: Folders
+  folders: FinalizeFolders
   tools: MediaTools
   proof: Proof
-  closed: ClosedSegments
-  sounds: SoundEncoder
+  closed: Pick<ClosedSegments, 'find' | 'append'>
+  sounds: Sounds
+}
+
+/** Where temporaries go. */
+type FinalizeFolders = Pick<Folders, 'tmp' | 'recordings'>
+
+interface Sounds {
+  /** The sound of a file as AAC; undefined if it isn't ready yet. */
+  take(path: string, info: Stats): EncodedSound | undefined | Promise<EncodedSound>
 }
 
 /** Those of a remux, and of a move into another file system (whose source is still in its place). */
@@ -106,7 +114,7 @@ async function soundOf(
   { movie, path, before }: { movie: FragmentedMp4; path: string; before: Stats },
 ): Promise<EncodedSound | 'waiting' | undefined> {
   const needsEncoding = movie.tracks.some(({ header }) => header.codec === 'other')
-  return needsEncoding ? (sounds.take(path, before) ?? 'waiting') : undefined
+  return needsEncoding ? ((await sounds.take(path, before)) ?? 'waiting') : undefined
 }
 
 interface MovieRewriting {
@@ -146,7 +154,7 @@ async function rewriteMovie(
 
 /** What is found of the new file after a crash, before it is uploaded. */
 async function noteFinal(
-  closed: ClosedSegments,
+  closed: FinalizeDeps['closed'],
   {
     known,
     temporary,
@@ -248,7 +256,7 @@ interface Rewriting {
 
 /** Puts a file that is written anew in the place of the old one. */
 async function rewrite(
-  folders: Folders,
+  folders: FinalizeFolders,
   rewriting: Rewriting,
 ): Promise<Finalized & { is: 'playable' }> {
   const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
@@ -306,7 +314,7 @@ async function writeMovie(
 }
 
 /** On the same file system as the file that the temporary will replace. */
-async function temporaryFolder({ tmp, recordings }: Folders): Promise<string> {
+async function temporaryFolder({ tmp, recordings }: FinalizeFolders): Promise<string> {
   const [a, b] = await Promise.all([stat(tmp).catch(ignoreMissing), stat(recordings)])
   if (a?.dev === b.dev) return tmp
   const folder = join(recordings, dotFolder)

@@ -48,7 +48,7 @@ async function run(context: DaemonContext<UploaderConfig>, signal: AbortSignal):
   })
   const begun = { startedMs: clock.now(), claims: new KeyClaims() }
   const shipping = { ...shared, ...begun, store, ledger, gaps, tools, closed, sounds }
-  const pruning = { ...shared, store, ledger, storeFails: () => health.isFailing }
+  const pruning = { ...shared, store, ledger, closed, storeFails: () => health.isFailing }
   const queue: UploadQueue = new UploadQueue({
     ...shared,
     health,

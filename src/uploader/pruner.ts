@@ -3,6 +3,7 @@ import { lstat, readdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
+import type { ClosedSegments } from '../segments/closed-segments.ts'
 import {
   bytesOnDisk,
   fileCrc32,
@@ -10,7 +11,7 @@ import {
   moveInto,
   type Folders,
 } from '../segments/folders.ts'
-import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
+import { closedName, earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { crcText, fingerprint, SourceChanged } from './fingerprint.ts'
 import { segmentDay, type Ledger, type LedgerLine } from './ledger.ts'
 import { ledgerLine, objectKey } from './object-description.ts'
@@ -21,6 +22,7 @@ import type { ProblemLog } from '../daemon/problem-log.ts'
 export interface PrunerDeps {
   store: ObjectStore
   ledger: Ledger
+  closed: ClosedSegments
   folders: Folders
   prefix: string
   retentionMs: number
@@ -36,11 +38,12 @@ const everyMs = 2 * 60_000
 /** When files are due at the earliest, by the store's clock in epoch ms; others are to be judged. */
 type DueTimes = Map<string, number>
 
-/** Deletes from `uploaded/` what is due and proven to be in S3, every two minutes. */
+/** Deletes from `uploaded/` what is due and proven to be in S3, and what nobody asks of files that are gone; every two minutes. */
 export async function keepPruned(deps: PrunerDeps, signal: AbortSignal): Promise<void> {
   let dueTimes: DueTimes = new Map()
   while (!signal.aborted) {
     dueTimes = await pruneAll(deps, signal, dueTimes)
+    await forgetClosed(deps)
     await deps.clock.sleep(everyMs, signal)
   }
 }
@@ -108,6 +111,22 @@ export async function pruneOne(
     else if (proofs.every(isDue)) await remove(deps, path, info, proof)
   })
   return earliestMs
+}
+
+/** Deletes the days of `data/closed/` of which no file is left on this machine. */
+export async function forgetClosed({ closed, folders, problems }: PrunerDeps): Promise<void> {
+  const { open, recordings, uploaded, quarantine } = folders
+  const subject = 'data/closed'
+  try {
+    const kept = [open, recordings, uploaded, quarantine].map(async (folder) => readdir(folder))
+    const files = (await Promise.all(kept)).flat().map(closedName).filter(parseSegmentName)
+    const [oldest] = files.map((file) => segmentDay(file, 0)).sort()
+    await closed.dropBefore(oldest ?? '9999-12-31')
+    problems.over(subject)
+  } catch (error) {
+    const reason = describeError(error)
+    problems.report(subject, reason, { reason }, 'data/closed/ cannot be pruned')
+  }
 }
 
 /** Before the store has told its time, nothing is due. */

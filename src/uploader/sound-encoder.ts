@@ -58,7 +58,7 @@ export class SoundEncoder {
       throw ready.outcome.error
     }
     if (ready && 'sound' in ready.outcome) void discard(ready.outcome.sound)
-    this.#wishes.set(path, { path, mark })
+    if (this.#wishes.get(path)?.mark !== mark) this.#wishes.set(path, { path, mark })
     this.#wished.ring()
     return undefined
   }
@@ -70,11 +70,15 @@ export class SoundEncoder {
       if (wish) await this.#fulfil(wish, signal)
       else await this.#wished.sleep(60_000, signal)
     }
+    for (const { outcome } of this.#ready.values())
+      if ('sound' in outcome) await discard(outcome.sound)
+    this.#ready.clear()
   }
 
   async #fulfil(wish: Wish, signal: AbortSignal): Promise<void> {
     const { path, mark } = wish
-    const outcome = await this.#encode(path, signal).then(
+    const { folders, tools } = this.#deps
+    const outcome = await encodeSound({ folder: folders.tmp, tools }, path, signal).then(
       (sound) => ({ sound }),
       (error: unknown) => ({ error }),
     )
@@ -82,38 +86,43 @@ export class SoundEncoder {
     this.#ready.set(path, { mark, outcome })
     if (!signal.aborted) this.#deps.onReady(path)
   }
+}
 
-  async #encode(path: string, signal: AbortSignal): Promise<EncodedSound> {
-    const temporary = join(this.#deps.folders.tmp, `finalize-${randomUUID()}.mp4`)
-    let file: FileHandle | undefined
-    try {
-      const reason = await this.#runFfmpeg(path, temporary, signal)
-      file = await open(temporary, 'a+')
-      if (reason !== undefined) return { is: 'failed', reason, file, path: temporary }
-      const track = await readFragmentedSound(file)
-      if (track) return { is: 'encoded', track, file, path: temporary }
-      return { is: 'failed', reason: 'its sound cannot be encoded', file, path: temporary }
-    } catch (error) {
-      await file?.close()
-      await rm(temporary, { force: true })
-      throw error
-    }
+/** Encodes the sound of a file, at the lowest priority; throws where that says nothing of the file. */
+export async function encodeSound(
+  { folder, tools }: { folder: string; tools: MediaTools },
+  path: string,
+  signal: AbortSignal,
+): Promise<EncodedSound> {
+  const temporary = join(folder, `finalize-${randomUUID()}.mp4`)
+  let file: FileHandle | undefined
+  try {
+    const reason = await runEncoder(tools, { path, temporary }, signal)
+    file = await open(temporary, 'a+')
+    if (reason !== undefined) return { is: 'failed', reason, file, path: temporary }
+    const track = await readFragmentedSound(file)
+    if (track) return { is: 'encoded', track, file, path: temporary }
+    return { is: 'failed', reason: 'its sound cannot be encoded', file, path: temporary }
+  } catch (error) {
+    await file?.close()
+    await rm(temporary, { force: true })
+    throw error
   }
+}
 
-  /** Answers why it can't be had. */
-  async #runFfmpeg(
-    path: string,
-    temporary: string,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    const args = ['-n', '19', this.#deps.tools.ffmpeg, ...encoderArgs(path, temporary)]
-    try {
-      const { code, stderr } = await runTool('nice', args, atMostMs, signal)
-      return code === 0 ? undefined : `its sound cannot be encoded (${lastLine(stderr)})`
-    } catch (error) {
-      if (error instanceof ToolError && error.isAboutTheFile) return describeError(error)
-      throw error
-    }
+/** Answers why it can't be had. */
+async function runEncoder(
+  tools: MediaTools,
+  { path, temporary }: { path: string; temporary: string },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const args = ['-n', '19', tools.ffmpeg, ...encoderArgs(path, temporary)]
+  try {
+    const { code, stderr } = await runTool('nice', args, atMostMs, signal)
+    return code === 0 ? undefined : `its sound cannot be encoded (${lastLine(stderr)})`
+  } catch (error) {
+    if (error instanceof ToolError && error.isAboutTheFile) return describeError(error)
+    throw error
   }
 }
 

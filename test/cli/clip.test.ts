@@ -97,6 +97,18 @@ test('the sound of a clip ends with its picture, though files hold a second of e
   }
 })
 
+test('where only some of the files have sound, the others are silent in the clip', async (t) => {
+  const folder = await temporaryFolder(t)
+  const { files, sums } = await threeSegments(folder)
+  const mute = join(folder, 'mute.mp4')
+  const args = ['-v', 'error', '-i', files[1] ?? '', '-an', '-c', 'copy']
+  await run('ffmpeg', [...args, '-video_track_timescale', '90000', mute])
+  const { target } = await clipOf([files[0] ?? '', mute, files[2] ?? ''], folder, false)
+  assert.deepEqual(await frameSums(target), sums.slice(20, 95))
+  assert.ok(Math.abs((await lengthOf(target, 'v')) - 7.5) < 0.11)
+  assert.ok(Math.abs((await lengthOf(target, 'a')) - 7.5) < 0.15)
+})
+
 test('what cannot be joined is said, with the files that differ', async (t) => {
   const folder = await temporaryFolder(t)
   const { files } = await threeSegments(folder)

@@ -28,8 +28,9 @@ function gap(from: string, to: string, reason = 'camera silent'): Gap {
 }
 
 function coverageOf(facts: Partial<DayFacts>) {
-  const none = { camera: 'Front', day, whole, expected: whole, stretches: [], gaps: [] }
-  return dayCoverage({ ...none, ...facts })
+  const none = { camera: 'Front', day, whole, expected: whole }
+  const nothing = { stretches: [], gaps: [], passedOver: [] }
+  return dayCoverage({ ...none, ...nothing, ...facts })
 }
 
 test('files that follow each other leave nothing missing, though names have whole seconds only', () => {
@@ -110,6 +111,22 @@ test('of a day, footage is expected from the first on until now, or until a came
   assert.deepEqual(expected({ stretches: [stretch('5:00', '5:59:50')] }, '6:00'), [0, dawn - 10])
   assert.deepEqual(expected({ stretches: [stretch('5:00', '5:59')] }, '6:00'), [0, dawn - 30])
   assert.deepEqual(expected({ gaps: [gap('5:00', '6:00')] }, '6:00'), [0, dawn])
+})
+
+test('what the clock passed over is not missing, and a gap beside it is', () => {
+  const { percent, missing, parts } = coverageOf({
+    stretches: [stretch('0:00', '6:00'), stretch('8:15', '24:00')],
+    passedOver: [{ fromMs: at('6:00'), toMs: at('8:00') }],
+    gaps: [gap('8:00', '8:15')],
+  })
+  assert.deepEqual(missing, [{ fromMs: at('8:00'), toMs: at('8:15'), reason: 'camera silent' }])
+  assert.ok(Math.abs((percent ?? 0) - (100 * (22 * 60 - 15)) / (22 * 60)) < 0.01, String(percent))
+  assert.deepEqual(parts.slice(23, 34), [
+    'stored',
+    ...Array.from({ length: 8 }, () => 'none'),
+    'missing',
+    'stored',
+  ])
 })
 
 test('a part of which next to nothing was to be expected is not missing', () => {

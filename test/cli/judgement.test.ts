@@ -74,6 +74,17 @@ const cases: [string, (report: Report) => object, Verdict, RegExp?][] = [
     /^Front is not recording: no new video for 9 s$/,
   ],
   [
+    'frames that reach the file late are a problem',
+    (report) => onCamera(report, { faults: [{ kind: 'picture', text: 'why', isGrave: true }] }),
+    'degraded',
+    /^Front: frames reach the file late: why$/,
+  ],
+  [
+    'a microphone that is off is none',
+    (report) => onCamera(report, { faults: [{ kind: 'sound', text: 'off', isGrave: false }] }),
+    'ok',
+  ],
+  [
     'a disk that is almost full is a problem, and what is done about it is said',
     (report) =>
       onUploader(report, {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { copyFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { copyFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { KnownFootage } from '../../src/cli/known-footage.ts'
 import { localFiles } from '../../src/cli/local-files.ts'
 import { isoLocal } from '../../src/daemon/local-time.ts'
+import { ClosedSegments } from '../../src/segments/closed-segments.ts'
 import { Gaps } from '../../src/segments/gaps.ts'
 import { inZone } from '../support/time-zone.ts'
 import { fragmented, openWorkbench } from '../uploader/workbench.ts'
@@ -56,9 +57,25 @@ test('footage is known from S3, with what still lies here, and what waits', asyn
   assert.equal((await known.firstOf(['Front'], beganMs)).get('Front'), beganMs)
 })
 
+test('what waits has the times that the recorder noted, whatever its name and its mtime say', async (t) => {
+  const { folders, record } = await openWorkbench(t)
+  const path = await record('Front_20250125_153045_2.mp4', await fragmented())
+  const { dev: device, ino: inode, size: bytes } = await stat(path)
+  const known = { camera: 'Front', file: 'Front_20250125_153045.mp4', frames: 50, sounds: 0 }
+  const times = { start: isoLocal(beganMs + 720), durationSeconds: 600.04 }
+  const closed = new ClosedSegments(folders.closed)
+  await closed.append({ ...known, ...times, device, inode, bytes }, '2025-01-25')
+  // What begins in it by its name ends it no earlier.
+  await record('Front_20250125_153100.mp4')
+  const [found] = await new KnownFootage(folders, beganMs + 700_000).stretches(aDay)
+  assert.equal(found?.path, path)
+  assert.deepEqual([found?.fromMs, found?.toMs], [beganMs + 720, beganMs + 600_760])
+})
+
 test('what waits from the hour that is repeated is of the time that its length tells', async (t) => {
   inZone(t, 'Europe/Berlin')
   const { folders } = await openWorkbench(t)
+  const closed = new ClosedSegments(folders.closed)
   const [first, second] = ['2025-10-26T02:10:00+02:00', '2025-10-26T02:10:00+01:00'].map(Date.parse)
   assert.ok(first !== undefined && second !== undefined)
   const path = join(folders.recordings, 'Front_20251026_021000.mp4')
@@ -69,7 +86,7 @@ test('what waits from the hour that is repeated is of the time that its length t
     [second, second + 45 * 60_000],
   ] as const) {
     await utimes(path, endMs / 1000, endMs / 1000)
-    const [found] = await localFiles([folders.recordings])
+    const [found] = await localFiles({ waiting: [folders.recordings] }, closed)
     assert.deepEqual([found?.fromMs, found?.toMs], [fromMs, endMs])
   }
 })
@@ -132,6 +149,38 @@ test('what the ledger has of no length lasts until the next, and what it spoils 
     ],
   )
   assert.deepEqual(await known.cameras(), ['Front'])
+})
+
+test('a gap that is not over lasts until the next footage, or until now', async (t) => {
+  const { folders, record } = await openWorkbench(t)
+  const noted = new Gaps(folders.gaps)
+  const nowMs = beganMs + 60_000
+  const gaps = async () =>
+    (await new KnownFootage(folders, nowMs).gaps()).map(({ camera, reason, fromMs, toMs }) => [
+      ...[camera, reason, (fromMs - beganMs) / 1000, (toMs - beganMs) / 1000],
+    ])
+  await noted.open({ camera: 'Front', fromMs: beganMs, reason: 'camera disconnected' })
+  await noted.open({ camera: 'Gone', fromMs: beganMs, reason: 'camera silent' })
+  const cameras = [{ name: 'Front', footageUntil: isoLocal(beganMs - 700), gap: 'camera silent' }]
+  const status = { pid: process.pid, updatedAt: isoLocal(nowMs), cameras }
+  await writeFile(join(folders.status, 'recorder.json'), JSON.stringify(status))
+  assert.deepEqual(await gaps(), [['Front', 'camera silent', 0, 60]])
+
+  // It is over, but the segment behind it isn't closed yet, so that nobody has noted it.
+  const recording = [{ name: 'Front', footageUntil: isoLocal(nowMs) }]
+  const now = JSON.stringify({ ...status, cameras: recording })
+  await writeFile(join(folders.status, 'recorder.json'), now)
+  await copyFile(await fragmented(), join(folders.open, 'Front_20250125_153110.1f0c93ab.mp4'))
+  assert.deepEqual(await gaps(), [['Front', 'camera disconnected', 0, 25]])
+
+  const over = { camera: 'Front', fromMs: beganMs, toMs: beganMs + 25_400, reason: 'camera silent' }
+  await noted.append(over)
+  assert.deepEqual(await gaps(), [['Front', 'camera silent', 0, 25.4]])
+  // Nothing is missing behind this one.
+  await noted.open({ camera: 'Front', fromMs: beganMs + 34_100, reason: 'stream changed' })
+  const behind = await record('Front_20250125_153119.mp4')
+  await utimes(behind, nowMs / 1000, nowMs / 1000)
+  assert.deepEqual(await gaps(), [['Front', 'camera silent', 0, 25.4]])
 })
 
 test('gaps are those that were noted, and those that are not over', async (t) => {

@@ -144,6 +144,18 @@ test('a camera that records again says what the last restart was for, and one th
   )
 })
 
+test('where what is recorded is not what the camera sends, its line says so', () => {
+  const { recorder, ...report } = healthyReport()
+  const cameras = (recorder.status.cameras ?? []).map((camera) => ({
+    ...camera,
+    faults: [{ kind: 'sound' as const, text: 'is its microphone off?', isGrave: false }],
+  }))
+  assert.match(
+    textOf({ ...report, recorder: { ...recorder, status: { ...recorder.status, cameras } } }),
+    /^OK: .*\n {2}recorded without sound: is its microphone off\?\n/s,
+  )
+})
+
 test('on a terminal, what is well and what is not can be told by colour', () => {
   const report = healthyReport()
   const paint = (text: string, as: string): string => `<${as}>${text}</>`

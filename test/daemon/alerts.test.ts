@@ -11,7 +11,12 @@ const known = { subject: 'camera Front', text: 'off', calmMs: minuteMs }
 function watched(before: Alert[] = []) {
   const said: string[] = []
   let nowMs = 1_000_000_000_000
-  const clock = { now: () => nowMs, monotonicMs: () => nowMs - 7e11, sleep: async () => {} }
+  const clock = {
+    now: () => nowMs,
+    monotonicMs: () => nowMs - 7e11,
+    bootMs: () => nowMs,
+    sleep: async () => {},
+  }
   const alerts = new Alerts({ tell: (text) => void said.push(text), clock }, before)
   const pass = (seconds: number, ...troubles: Trouble[]): void => {
     for (let passed = 0; passed < seconds; passed += 5) {

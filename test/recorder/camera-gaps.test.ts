@@ -113,6 +113,71 @@ test('a clock that is set does not move what the status says of the footage', as
   assert.equal(gaps.status.footageUntil, new Date(startMs - 20_000).toISOString())
 })
 
+test('a clock that is set in the middle of a recording makes no gap, and the time that it passed over is known', async (t) => {
+  const { clock, gaps, lines, noted } = await gapsOfFront(t)
+  const set = (seconds: number): void => clock.set(clock.now() + seconds * 1000)
+  gaps.alive()
+  gaps.recorded(span(0, 10))
+  set(3600)
+  gaps.recorded(span(3610, 3620))
+  set(-3600)
+  gaps.recorded(span(20, 30))
+  set(3)
+  gaps.recorded(span(33, 43))
+  // What is missing besides is a gap, by the clock as it is now.
+  set(-60)
+  gaps.recorded(span(-12, -7))
+  assert.deepEqual((await lines(3)).map(inShort), [
+    ['clock-set', 10, 3600, 'clock set ahead'],
+    ['clock-set', 30, 3, 'clock set ahead'],
+    ['gap', -17, 5, 'camera paused'],
+  ])
+  assert.deepEqual([(await noted.all()).length, (await noted.passedOver()).length], [1, 2])
+})
+
+test('a gap in which the clock is set back is as long as it was, and over', async (t) => {
+  const { clock, gaps, lines, noted } = await gapsOfFront(t)
+  gaps.recorded(span(-10, 0))
+  gaps.failed('camera silent')
+  await clock.advance(5000)
+  clock.set(clock.now() - 3600e3)
+  gaps.failed('camera refused')
+  await clock.advance(20_000)
+  gaps.alive()
+  gaps.recorded(span(-3575, -3570))
+  assert.deepEqual((await lines(3)).map(inShort), [
+    ['gap-open', 0, 0, 'camera silent'],
+    ['gap', -3600, 25, 'camera refused'],
+    ['gap', 0, 0, 'camera silent'],
+  ])
+  assert.deepEqual([(await noted.all()).length, await noted.stillOpen()], [1, []])
+})
+
+test('the time in which the machine was suspended is missing', async (t) => {
+  const { clock, gaps, lines } = await gapsOfFront(t)
+  gaps.recorded(span(-10, 0))
+  clock.suspend(3600e3)
+  gaps.recorded(span(3600, 3610))
+  assert.deepEqual((await lines(1)).map(inShort), [['gap', 0, 3600, 'camera paused']])
+})
+
+test('after a boot at 1970 the absence of the recorder is known once the clock is set', async (t) => {
+  const { clock, gaps, lines, noted } = await gapsOfFront(t, {
+    ...{ untilMs: startMs - 600e3, downSinceMs: startMs - 600e3 },
+  })
+  clock.set(0)
+  gaps.alive()
+  gaps.recorded({ fromMs: 0, toMs: 10_000, stepMs: 40 })
+  await clock.advance(12_000)
+  clock.set(startMs + 12_000)
+  gaps.recorded(span(10, 20))
+  assert.deepEqual((await lines(2)).map(inShort), [
+    ['gap', -600, 600, 'recorder down'],
+    ['clock-set', 0, 10, 'clock set ahead'],
+  ])
+  assert.equal((await noted.all()).length, 1)
+})
+
 test('before the first footage of a camera nothing is missing', async (t) => {
   const { clock, gaps, noted } = await gapsOfFront(t)
   gaps.failed('camera refused')

@@ -58,7 +58,7 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
     await daemon.line(/recording started/)
     const faultFrame = camera.frameNow
     camera.faults.silent = true
-    const noticed = await secondsUntil(daemon, /has fallen silent/)
+    const noticed = await secondsUntil(daemon, /stalled: no new video/)
     await sleep(60_000 - noticed * 1000)
     const overFrame = camera.frameNow
     camera.faults.silent = false

@@ -4,6 +4,7 @@ import { stallVerdict, type RunFacts, type Stall } from '../../src/recorder/stal
 
 const healthy: RunFacts = {
   alive: true,
+  unansweredMs: 0,
   fileDeleted: false,
   hasBegun: true,
   noOpenFileMs: 0,
@@ -31,10 +32,11 @@ const cases: [string, Partial<RunFacts>, Stall | undefined][] = [
     'no video since the start',
   ],
   ['video that stops while audio goes on is noticed', { noVideoMs: 16_000 }, 'no new video'],
+  ['a camera may be silent for a while', { noVideoMs: 14_999, unwrittenMs: 14_999 }, undefined],
   [
-    'a camera that falls silent lets FFmpeg itself end first',
-    { noVideoMs: 15_999, unwrittenMs: 14_999 },
-    undefined,
+    'a camera that gives no answer is not waited for for long',
+    { hasBegun: false, unansweredMs: 7500, noVideoMs: 7500 },
+    'no answer',
   ],
   ['a file that no longer grows is noticed', { unwrittenMs: 15_000 }, 'file not growing'],
   ['a file that is no longer open is noticed', { noOpenFileMs: 15_000 }, 'no file open'],

@@ -9,6 +9,7 @@ interface Sleeper {
 export class HeldClock implements Clock {
   #nowMs: number
   #setByMs = 0
+  #suspendedMs = 0
   #sleepers: Sleeper[] = []
 
   constructor(startMs = Date.UTC(2025, 0, 25, 12)) {
@@ -16,11 +17,15 @@ export class HeldClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs + this.#setByMs
+    return this.#nowMs + this.#suspendedMs + this.#setByMs
   }
 
   monotonicMs(): number {
     return this.#nowMs
+  }
+
+  bootMs(): number {
+    return this.#nowMs + this.#suspendedMs
   }
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -33,7 +38,12 @@ export class HeldClock implements Clock {
 
   /** Sets the wall clock; no time goes by. */
   set(nowMs: number): void {
-    this.#setByMs = nowMs - this.#nowMs
+    this.#setByMs = nowMs - this.bootMs()
+  }
+
+  /** The machine sleeps for so long. */
+  suspend(ms: number): void {
+    this.#suspendedMs += ms
   }
 
   /** Moves on, and lets whoever wakes do what they do. */

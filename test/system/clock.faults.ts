@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startRtspCamera, type RtspCamera } from '../../demo/rtsp-camera.ts'
+import { Gaps } from '../../src/segments/gaps.ts'
+import { cliProgram } from '../cli/cli-program.ts'
 import { cachedClip } from '../support/clips.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
@@ -17,6 +19,7 @@ const decadeMs = 87_600 * hourMs
 
 /** A camera and a store whose clock is right, and both daemons by a clock that a test sets. */
 interface Scene {
+  folder: string
   clock: FakeClock
   start: () => Promise<Pair>
   /** Waits until so many segments are in the store. */
@@ -49,6 +52,7 @@ async function openScene(t: TestContext, aheadMs: number, zone = 'UTC'): Promise
   const filesIn = (name: string): string[] => mp4Files(join(folder, name))
   const waiting = (): string[] => [...filesIn('recordings'), ...filesIn('recordings/open')]
   return {
+    folder,
     clock,
     waiting,
     uploaded: () => filesIn('uploaded'),
@@ -129,6 +133,30 @@ describe('a clock that is wrong', { concurrency: 6 }, () => {
       )
       assert.doesNotMatch(pair.uploader.lines.join('\n'), /denies|RequestTimeTooSkewed/)
     })
+
+  test('set ahead by an hour in the middle of a segment makes no gap, and nothing is missing', async (t) => {
+    const scene = await openScene(t, -hourMs)
+    const { folder } = scene
+    const pair = await scene.start()
+    await scene.stored(3)
+    scene.clock.set(0)
+    for (let n = 0; n < 4; n += 1)
+      await pair.recorder.line(/segment finished/, { from: pair.recorder.lines.length })
+    const coverage = await cliProgram(t, 'coverage', { BASE_DIR: folder, CAMERA_1_NAME: 'Front' })
+    const { code, stdout } = await coverage('--days', '2', '--json')
+    assert.equal(code, 0, stdout)
+    const { days } = JSON.parse(stdout) as { days: { percent?: number }[] }
+    assert.ok(days.some(({ percent }) => percent === 100))
+    const gaps = new Gaps(join(folder, 'data', 'gaps'))
+    const [passedOver, ...others] = await gaps.passedOver()
+    assert.deepEqual([await gaps.all(), others], [[], []])
+    const { fromMs = 0, toMs = 0 } = passedOver ?? {}
+    assert.ok(Math.abs(toMs - fromMs - hourMs) < 1000, `${toMs - fromMs} ms`)
+    await pair.finish()
+    const files = await scene.frames()
+    assert.deepEqual(brokenPlaces(files.flat()), [])
+    assert.equal(restarts(pair), 0)
+  })
 
   test('in the repeated hour of a DST change nothing is overwritten, here or in the store', async (t) => {
     // Between two and three in the morning of 25 October 2026 in Berlin, which comes twice.

@@ -11,7 +11,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { pruneAll, pruneOne } from '../../src/uploader/pruner.ts'
+import { forgetClosed, pruneAll, pruneOne } from '../../src/uploader/pruner.ts'
 import { HeldClock } from '../support/held-clock.ts'
 import { fragmented, never, openWorkbench, type Workbench } from './workbench.ts'
 
@@ -155,4 +155,26 @@ test('what is no file, or no video, is left alone', async (t) => {
   await writeFile(join(folders.uploaded, 'notes.txt'), 'x')
   await prune()
   assert.deepEqual((await uploaded()).sort(), ['folder.mp4', 'link.mp4', 'notes.txt'])
+})
+
+test('what the recorder noted of a day is kept as long as a file of that day, and that of the newest days', async (t) => {
+  const { folders, pruning } = await openWorkbench(t)
+  const days = Array.from({ length: 8 }, (_, index) => `2025-01-1${index}`)
+  for (const each of days) await writeFile(join(folders.closed, `${each}.ndjson`), '{}\n')
+  const kept = async () => (await readdir(folders.closed)).map((file) => file.slice(0, 10)).sort()
+  const waiting = join(folders.open, 'Front_20250112_235900.1f0c93ab.mp4')
+  await writeFile(waiting, '')
+  await writeFile(join(folders.uploaded, 'Front_20250113_000000_2.mp4'), '')
+  await forgetClosed(pruning)
+  assert.deepEqual(await kept(), days.slice(2))
+  await rm(waiting)
+  await forgetClosed(pruning)
+  assert.deepEqual(await kept(), days.slice(3))
+  // Its disk may be away.
+  await rm(folders.uploaded, { recursive: true })
+  await forgetClosed(pruning)
+  assert.deepEqual(await kept(), days.slice(3))
+  await mkdir(folders.uploaded)
+  await forgetClosed(pruning)
+  assert.deepEqual(await kept(), days.slice(4))
 })

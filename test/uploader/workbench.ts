@@ -158,7 +158,7 @@ export async function openWorkbench(
   const problems = new ProblemLog(log, systemClock)
   return {
     ...{ server, folders, log, store, ledger, deps },
-    pruning: { ...common, problems, retentionMs: 0, storeFails: () => false },
+    pruning: { ...common, closed: media.closed, problems, retentionMs: 0, storeFails: () => false },
     record: async (name, source) => {
       const path = join(folders.recordings, name)
       await copyFile(source ?? (await finalized()), path)
@@ -173,12 +173,13 @@ export async function openWorkbench(
 }
 
 /** What finalizing takes; nobody encodes sound here unless its `run` is called. */
-export function finalizing(folders: Folders, mediaTools: MediaTools = tools): FinalizeDeps {
+export function finalizing(folders: Folders, mediaTools: MediaTools = tools) {
   const sounds = new SoundEncoder({
     ...{ folders, tools: mediaTools, clock: systemClock, onReady: () => {} },
   })
   const closed = new ClosedSegments(folders.closed)
-  return { folders, tools: mediaTools, proof: 'crc32', closed, sounds }
+  const deps = { folders, tools: mediaTools, proof: 'crc32' as const, closed, sounds }
+  return deps satisfies FinalizeDeps
 }
 
 export function settingsFor({ url, options }: S3Server): S3Settings {

@@ -194,9 +194,9 @@ function rateOf(points: Point[], before: Point[]): number {
   const lowest = [...before, ...lowestOfBlocks(points)]
   const span = (points.at(-1)?.stamp ?? 0) - (lowest[0]?.stamp ?? 0)
   const few = lowest.length < 6
-  const all = few ? points : lowest
-  const least = few ? Math.min(1, span / 4) : blockSeconds
-  const most = few ? 2.5 * least : 4 * blockSeconds
+  const block = few ? Math.min(blockSeconds, span / 8) : blockSeconds
+  const all = few ? lowestOfBlocks(points, block) : lowest
+  const [least, most] = [block, 4 * block]
   const slopes: number[] = []
   for (const [n, a] of all.entries())
     for (let m = n + 1; m < all.length; m += 1) {
@@ -210,15 +210,15 @@ function rateOf(points: Point[], before: Point[]): number {
   return Math.abs(rate * span) < (few ? 0.15 : 0.1) ? 0 : rate
 }
 
-/** The points with the smallest lag, one in each 5 s. */
-export function lowestOfBlocks(points: Point[]): Point[] {
+/** The points with the smallest lag, one in each block of so many seconds. */
+export function lowestOfBlocks(points: Point[], seconds = blockSeconds): Point[] {
   const lowest: Point[] = []
   let end = -Infinity
   for (const point of points) {
     const best = lowest.at(-1)
     if (!best || point.stamp >= end) {
       lowest.push(point)
-      end = point.stamp + blockSeconds
+      end = point.stamp + seconds
     } else if (point.lag < best.lag) lowest[lowest.length - 1] = point
   }
   return lowest

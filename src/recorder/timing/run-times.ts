@@ -179,7 +179,10 @@ export class RunTimes {
       if (seenUntil - timeOf(times, this.#knot(until, 0)) < behindSeconds) return false
     }
     this.#append(times, until)
-    this.#soundOffset.learn(this.#fragments, (index) => timeOf(times, this.#knot(index, 0)))
+    this.#soundOffset.learn(this.#fragments, {
+      stampOf: (index) => this.#frames.at(index),
+      timeOf: (index) => timeOf(times, this.#knot(index, 0)),
+    })
     this.#settleSounds(until, arrivals, isOver)
     return true
   }

@@ -9,6 +9,16 @@ interface Probe {
 const unnoticed = 0.12
 /** What a camera's sender reports say is believed as far as this. */
 const mostBelieved = 3
+/** A clock that goes with the time stamps seems to be off by so many seconds, for want of digits. */
+const rounding = 0.0003
+/** Each new report sets it anew. */
+const steadyShare = 0.6
+const leastSteps = 5
+/** By how much time stamps in wrong units may be off. */
+const leastRate = 0.4
+/** A fragment is written after its frames have come, and soon after the next one has. */
+const mostEarly = 0.3
+const mostLate = 0.5
 /** A camera's first sender report may change the distance, and few seconds tell little. */
 const fromSeconds = 6
 const leastSeconds = 20
@@ -20,26 +30,37 @@ const untilSeconds = 40
  * report, whenever they began.
  */
 export class SoundOffset {
-  #hasReports: boolean | undefined
+  #believesStamps: boolean | undefined
   #startedAt: number | undefined
   #probes: { at: number; off: number }[] = []
   #offset: number | undefined
 
   /**
-   * Learns from fragments whether there are sender reports: FFmpeg then writes the camera's clock into
-   * the `prft` box, and else the moment at which it writes the fragment.
+   * Learns from fragments whether time stamps say how sound and picture belong together. With sender
+   * reports FFmpeg writes the camera's clock into the `prft` box, which goes steadily with the time
+   * stamps. Else it writes when it has written the fragment; where that is long after the frame behind
+   * it was taken, nothing else tells when sound came.
    */
   learn(
     fragments: { frames: number; reference?: number | undefined }[],
-    timeOf: (index: number) => number,
+    { stampOf, timeOf }: Record<'stampOf' | 'timeOf', (index: number) => number | undefined>,
   ): void {
-    const offs = fragments.slice(1).flatMap(({ frames, reference }) => {
-      return reference === undefined ? [] : [reference - timeOf(frames)]
-    })
-    if (offs.length < 3) return
-    offs.sort((a, b) => a - b)
-    const off = offs[Math.floor(offs.length / 2)] ?? 0
-    this.#hasReports = off < -0.3 || off > 0.5
+    const steps: { clock: number; stamps: number }[] = []
+    const lags: number[] = []
+    for (const [n, { frames, reference }] of fragments.entries()) {
+      const [before, beforeThat] = [fragments[n - 1], fragments[n - 2]]
+      if (reference === undefined || before?.reference === undefined) continue
+      lags.push(reference - (timeOf(frames) ?? NaN))
+      const stamps = (stampOf(before.frames) ?? NaN) - (stampOf(beforeThat?.frames ?? 0) ?? NaN)
+      if (stamps > 0) steps.push({ clock: reference - before.reference, stamps })
+    }
+    if (steps.length < leastSteps) return
+    const rate = median(steps.map(({ clock, stamps }) => clock / stamps))
+    const steady = steps.filter(({ clock, stamps }) => Math.abs(clock - rate * stamps) < rounding)
+    const isSteady = steady.length > steps.length * steadyShare
+    const isClock = isSteady && rate > leastRate && rate < 1 / leastRate
+    const lag = median(lags)
+    this.#believesStamps = isClock || lag < -mostEarly || lag > mostLate
   }
 
   /** The offset of some sound in seconds, or that its time stamps are those of the picture. */
@@ -62,7 +83,7 @@ export class SoundOffset {
 
   /** Undefined while it isn't known yet. */
   #known(): number | undefined {
-    if (this.#hasReports === false) return 0
+    if (this.#believesStamps === false) return 0
     if (this.#offset !== undefined) return this.#offset
     const startedAt = this.#startedAt ?? 0
     const usable = this.#probes.filter(

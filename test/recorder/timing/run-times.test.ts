@@ -61,6 +61,10 @@ const scenes: [title: string, scene: Scene, mostWrong?: number][] = [
     1.5,
   ]),
   ['jumps by 0.9 s each 10 s', { stamp: (at) => at + 0.9 * Math.floor(at / 10) }, 1.5],
+  ...[-3600, -3, 0.7, 3, 3600].map((by): [string, Scene] => [
+    `is recorded while our own clock is set by ${by} s`,
+    { clockSet: { at: 45.02, by } },
+  ]),
   ['has stray time stamps', { stamp: (at, n) => (n % 50 === 5 ? at - 9800 : at) }],
   ['has stray time stamps, a little off', { stamp: (at, n) => (n % 10 === 5 ? at - 0.06 : at) }],
 ]
@@ -106,6 +110,10 @@ const sounds: [title: string, scene: Scene, mostWrong?: number][] = [
     { sound: { isMissing: paused(33, 38), stamp: (at) => (at < 35 ? at : at - 5) } },
   ],
   ['ends', { sound: { isMissing: (at) => at > 33 } }],
+  ...[-3600, 0.7, 3600].map((by): [string, Scene] => [
+    `is recorded while our own clock is set by ${by} s`,
+    { clockSet: { at: 45.02, by }, sound: {} },
+  ]),
   ['goes with a picture of a slow clock', { stamp: (at) => at * 0.84, sound: {} }],
   ['goes with a picture without a clock', { stamp: () => 0, sound: {} }],
   ['goes with a picture that pauses', { isMissing: paused(43, 55), sound: {} }],

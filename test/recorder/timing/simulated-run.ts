@@ -24,6 +24,8 @@ export interface Scene {
   }
   /** What FFmpeg writes into `prft`: its own clock, or the camera's, which may be off. */
   cameraClock?: number
+  /** The wall clock of this machine is set: ahead by so much, or back. */
+  clockSet?: { at: number; by: number }
 }
 
 export interface SimulatedSegment {
@@ -37,6 +39,7 @@ export interface SimulatedSegment {
 
 const latency = 0.05
 const soundStep = 0.064
+const readLate = 3
 
 /** How FFmpeg says how far it is: after a packet, from the picture or the sound, or by a timer. */
 export type Version = 'by picture' | 'by sound' | 'by timer'
@@ -63,11 +66,15 @@ export function simulateFrames(scene: Scene, version: Version) {
   for (const [n, moment] of taken.entries()) {
     const at = arrivals[n + 1]
     if (at === undefined) break
-    const { stamp, wait } = bridge.pass(stamps[n] ?? 0, at)
+    const { stamp, wait } = bridge.pass(stamps[n] ?? 0, wallClock(at, scene))
     frames.push({ taken: moment, stamp, at })
     if (wait >= 0.5) waits.push({ at, stamp, seconds: wait })
   }
   return { frames, waits, notes: notesOf(frames, version, seconds) }
+}
+
+function wallClock(at: number, { clockSet }: Scene): number {
+  return clockSet && at >= clockSet.at ? at + clockSet.by : at
 }
 
 function arrivalOf(taken: number, scene: Scene, random: number): number {
@@ -91,7 +98,7 @@ class SimulatedBridge {
   #slack = 0
 
   pass(input: number, at: number): { stamp: number; wait: number } {
-    const wait = this.#lastAt === undefined ? 0 : at - this.#lastAt
+    const wait = this.#lastAt === undefined ? 0 : Math.max(0, at - this.#lastAt)
     const step = this.#lastAt === undefined ? 0 : input - this.#lastInput
     let stamp = input + this.#offset
     const isBack = Math.abs(input + this.#before - this.#highest - wait) < 1
@@ -174,7 +181,7 @@ export function simulateRun(
     if (sound?.isMissing?.(taken)) continue
     const late = sound?.late ?? 0
     lastAt = Math.max(lastAt, arrivalOf(taken + late, scene, random()))
-    const { stamp } = soundBridge.pass(sound?.stamp?.(taken) ?? taken, lastAt)
+    const { stamp } = soundBridge.pass(sound?.stamp?.(taken) ?? taken, wallClock(lastAt, scene))
     sounds.push({ taken, stamp, at: lastAt })
   }
   const run = new RunTimes({ heldFrames: 1 })
@@ -184,8 +191,13 @@ export function simulateRun(
   for (const [n, note] of notes.entries())
     if (note.frames === 0 || note.frames > (notes[n - 1]?.frames ?? 0))
       events.push({ at: note.at, act: () => run.arrived(note.at * 1000, note.frames) })
-  for (const wait of waits)
-    events.push({ at: wait.at, act: () => run.waited(wait.at * 1000, wait.stamp, wait.seconds) })
+  const rose = notes.filter((note, n) => note.frames > (notes[n - 1]?.frames ?? 0))
+  for (const { at, stamp, seconds: said } of waits) {
+    // FFmpeg counts a wait by the wall clock, and the recorder takes a step of that out of it.
+    const before = rose.findLast((note) => note.at < at)?.at ?? 0
+    const wait = said - (wallClock(at, scene) - at - wallClock(before, scene) + before)
+    if (wait > 0) events.push({ at, act: () => run.waited(at * 1000, stamp, wait) })
+  }
   const done: SimulatedSegment[] = []
   const open: { frames: [number, number]; sounds: [number, number] }[] = []
   const closeWhatCan = (isOver: boolean): void => {
@@ -211,7 +223,10 @@ export function simulateRun(
     const [from, fromSound] = [fragment, fragmentSound]
     if (until <= from && untilSound <= fromSound) return
     const first = frames[from]
-    const reference = cameraClock === undefined ? at : first && first.taken + cameraClock
+    // A fragment is read up to a few seconds after it was written.
+    const setBy = wallClock(at + readLate, scene) - wallClock(at, scene) - readLate
+    const reference =
+      cameraClock === undefined ? at + hurry(from) - setBy : first && first.taken + cameraClock
     events.push({
       at: at + 0.001,
       act: () => {
@@ -280,4 +295,9 @@ function valueAt(table: [number, number][], key: number): number {
 function randomNumbers(): () => number {
   let seed = 1
   return () => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648
+}
+
+/** How late FFmpeg is with a fragment, in seconds: never twice the same. */
+function hurry(n: number): number {
+  return 0.004 * Math.abs((Math.sin(n * 12.9898) * 43758.5453) % 1)
 }
