@@ -22,7 +22,7 @@ const store = {
 const passwords = { Front: `p@ss/w:rd#1 %$'`, Garage: 'ü"&?=;{}`\\' }
 const folders = foldersBelow(base)
 const config: DaemonConfig = {
-  log: { folder: folders.logs, level: 'INFO', format: 'text', retentionDays: 14 },
+  log: { folder: folders.logs, level: 'INFO', format: 'text', retentionDays: 14, maxBytes: 1e8 },
   statusFolder: folders.status,
   secrets: [store.secretAccessKey, ...Object.values(passwords)],
 }

@@ -5,7 +5,7 @@
 source "$(dirname "$0")/lib.sh"
 cd "$project"
 
-tools=(ffmpeg ffprobe lsof flock setpriv)
+tools=(ffmpeg ffprobe lsof flock setpriv prlimit)
 quiet=
 for option in "$@"; do
   case $option in
@@ -43,7 +43,7 @@ check_node() {
 package_of() {
   case $1 in
     ffmpeg | ffprobe) say ffmpeg ;;
-    flock | setpriv) say util-linux ;;
+    flock | setpriv | prlimit) say util-linux ;;
     *) say "$1" ;;
   esac
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runChild, startChild, type ChildEnd } from '../daemon/child.ts'
+import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 import { FragmentReader, indexWindowBytes } from '../mp4/fragmented-mp4.ts'
 import { defaultPorts } from '../recorder/camera-url.ts'
 import type { Camera, VideoOutput } from '../recorder/config.ts'
@@ -108,7 +109,8 @@ async function record(
     ...{ stallAfterMs: patienceMs, lateVideo: false },
   })
   const state: { isUnexpected: boolean; end?: ChildEnd } = { isUnexpected: false }
-  const child = startChild(['ffmpeg', ...args], {
+  const memory = memoryFor[video.codec === 'copy' ? 'copying' : 'encoding']
+  const child = startChild(withMemory(memory, ['ffmpeg', ...args]), {
     ...{ stdin, pipes: 2 },
     onLine: (line) => {
       const isListed = reader.read(line)
@@ -222,7 +224,7 @@ async function playFault(path: string, signal: AbortSignal): Promise<string | un
   const entries = ['-show_entries', 'stream=codec_type', '-of', 'csv=p=0']
   const command = ['ffprobe', '-v', 'error', '-protocol_whitelist', 'file', ...entries]
   const { stdout, code, lines } = await runChild(
-    [...command, `file:${path}`],
+    withMemory(memoryFor.copying, [...command, `file:${path}`]),
     { atMostMs: patienceMs },
     signal,
   )

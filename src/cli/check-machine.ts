@@ -51,7 +51,13 @@ export async function checkFfmpeg(encodes: boolean): Promise<Finding> {
 }
 
 /** What start.sh cannot do without, and the Debian package that has it. */
-const packages = { lsof: 'lsof', flock: 'util-linux', setpriv: 'util-linux', npm: 'npm' }
+const packages = {
+  lsof: 'lsof',
+  flock: 'util-linux',
+  setpriv: 'util-linux',
+  prlimit: 'util-linux',
+  npm: 'npm',
+}
 
 export async function checkTools(): Promise<Finding> {
   const subject = 'tools'

@@ -37,6 +37,9 @@ export interface ChildOptions {
 }
 
 const linesKept = 20
+/** Far more than FFmpeg writes of a camera that is well. */
+const piecesPerSecond = 200
+const gatherMs = 20
 /** A grandchild may hold the pipes open after the child has ended. */
 const pipesAtMostMs = 2000
 
@@ -61,7 +64,10 @@ export function startChild(command: string[], options: ChildOptions = {}): Child
   const ended = endOf(child, lines, keep)
   // Without a file descriptor left there are no pipes; `ended` says so.
   const [, stdout, stderr, ...others] = (child.stdio ?? []) as unknown as Readable[]
-  if (stderr) createInterface({ input: stderr }).on('line', keep)
+  if (stderr) {
+    createInterface({ input: stderr }).on('line', keep)
+    readSeldom(stderr)
+  }
   // A child that ends early closes its stdin: its exit says why.
   child.stdin?.on('error', () => {})
   child.stdin?.end(stdin)
@@ -76,6 +82,26 @@ export function startChild(command: string[], options: ChildOptions = {}): Child
       child.unref()
     },
   }
+}
+
+/**
+ * Makes whatever comes in very many small pieces come in fewer: each costs more than a hundred of
+ * its bytes. A program that writes more than a pipe holds meanwhile has to wait.
+ */
+function readSeldom(stream: Readable): void {
+  let sinceMs = 0
+  let pieces = 0
+  stream.on('data', () => {
+    const nowMs = performance.now()
+    if (nowMs - sinceMs >= 1000) {
+      sinceMs = nowMs
+      pieces = 0
+    }
+    pieces += 1
+    if (pieces <= piecesPerSecond) return
+    stream.pause()
+    setTimeout(() => stream.resume(), gatherMs)
+  })
 }
 
 async function endOf(

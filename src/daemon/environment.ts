@@ -147,6 +147,12 @@ export function childVariables(): Record<string, string | undefined> {
   )
 }
 
+/** The host by way of which FFmpeg connects over HTTP and TLS, if any. */
+export function proxyHost(): string | undefined {
+  const { http_proxy: proxy = '' } = process.env
+  return URL.canParse(proxy) ? new URL(proxy).hostname : undefined
+}
+
 /** One line for one fault: what is wrong, where, and what to write instead. */
 export function describeFault({ variable, found, expected }: ConfigFault): string {
   const state = found === undefined ? 'not set' : `found ${maskUrls(found)}`

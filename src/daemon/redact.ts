@@ -38,6 +38,18 @@ export function maskUrls(text: string): string {
   })
 }
 
+/**
+ * Masks all that may be a credential in URLs that a camera has made up: nobody knows by which name,
+ * so the whole userinfo and the whole query.
+ */
+export function maskForeignUrls(text: string): string {
+  return text.replaceAll(/(\w+:\/\/)([^\s"'<>]*)/g, (_, scheme: string, rest: string) => {
+    const end = endOfUserinfo(rest)
+    const place = (end === 0 ? rest : rest.slice(end + 1)).replace(/[?#].*/, `?${mask}`)
+    return `${scheme}${end === 0 ? '' : `${mask}@`}${place}`
+  })
+}
+
 /** The passwords that a URL carries as parameters. */
 export function passwordParameters(url: string): string[] {
   return [...url.matchAll(passwordParameter)].map(([, , password = '']) => password)

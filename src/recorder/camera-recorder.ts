@@ -1,21 +1,24 @@
 import { mkdir } from 'node:fs/promises'
 import { isoAt, type Clock } from '../daemon/clock.ts'
 import { DailyCount, type DayCount } from '../daemon/daily-count.ts'
+import { proxyHost } from '../daemon/environment.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
 import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
-import { withoutCredentials } from './camera-url.ts'
+import { hostOf, withoutCredentials } from './camera-url.ts'
 import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
+import { FfmpegLines } from './ffmpeg-lines.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
-import type { Diagnosis } from './ffmpeg-diagnosis.ts'
+import { misleading, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
 import { RecordingFaults, type RecordingFault } from './recording-faults.ts'
+import { strangersOf } from './remote-addresses.ts'
 import { restartDelayMs } from './restart-delay.ts'
 import { RunSegments } from './run-segments.ts'
 import type { StreamInfo, StreamMemory } from './stream-info.ts'
@@ -62,6 +65,7 @@ export class CameraRecorder {
   #failures = 0
   /** Whether the last try ended because no video came in time. */
   #lateVideo = false
+  #saidWhereTo = false
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
   /** What the camera was found to send; undefined until it was, or was remembered. */
@@ -153,15 +157,22 @@ export class CameraRecorder {
   }
 
   async #record(signal: AbortSignal): Promise<RunEnd> {
-    const { options, watchdog, redactor, log, segments } = this.#deps
+    const { options, watchdog, log, segments } = this.#deps
     const camera = this.#camera.name
     const how = { ...options, lateVideo: this.#lateVideo }
+    const lines = new FfmpegLines(camera, { log, clock: options.clock })
+    const looks: Promise<Diagnosis | undefined>[] = []
     const run = new FfmpegRun(this.#camera, this.#known, how, {
-      recording: () => this.#reportRecording(run.stream),
+      connected: () => void looks.push(this.#lookWhereTo(run)),
+      recording: () => {
+        // A playlist's segments may be elsewhere.
+        looks.push(this.#lookWhereTo(run))
+        this.#reportRecording(run.stream)
+      },
       footage: () => this.#gaps.alive(),
       segmentOpened: (file) => written.opened(file),
       segmentClosed: () => written.closed(),
-      line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
+      line: (text) => lines.add(text),
     })
     const written = new RunSegments({
       ...{ camera, times: run.times, segments, clock: options.clock, log },
@@ -174,6 +185,7 @@ export class CameraRecorder {
     const ended = new AbortController()
     const keptUp = written.keepUp(ended.signal)
     const end = await run.ended
+    lines.finish()
     ended.abort()
     await keptUp
     signal.removeEventListener('abort', stop)
@@ -181,7 +193,29 @@ export class CameraRecorder {
     if (run.finishedSegment) this.#failures = 0
     // Locked out, it has written nothing: what is in `open/` is still the other's.
     if (end.why !== 'locked') await written.finish()
-    return end
+    // It may have ended by itself before it was refused.
+    if (end.why !== 'ended') return end
+    const diagnosis = (await Promise.all(looks)).find((found) => found !== undefined)
+    return diagnosis ? { why: 'ended', diagnosis } : end
+  }
+
+  /** FFmpeg follows a camera's redirects and playlists; here it is seen where that has led. */
+  async #lookWhereTo(run: FfmpegRun): Promise<Diagnosis | undefined> {
+    const camera = this.#camera
+    const hosts = [hostOf(camera.url), proxyHost()].filter((host) => host !== undefined)
+    const strangers = run.pid === undefined ? undefined : await strangersOf(run.pid, hosts)
+    const [address] = strangers?.inside ?? []
+    if (address !== undefined) {
+      const diagnosis = misleading(camera, address)
+      run.refuse(diagnosis)
+      return diagnosis
+    }
+    const [other] = strangers?.others ?? []
+    if (other === undefined || this.#saidWhereTo) return undefined
+    this.#saidWhereTo = true
+    const fields = { camera: camera.name, address: other, variable: `CAMERA_${camera.number}_URL` }
+    this.#deps.log.warn(fields, 'the camera leads to another host than its URL names')
+    return undefined
   }
 
   /** What can't be recorded is found out anew by the next recorder: FFmpeg, or the camera, may be another. */

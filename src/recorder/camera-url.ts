@@ -52,6 +52,11 @@ export function readCameraUrl(variable: string, environment: Environment): Camer
   }
 }
 
+/** The name or address of a camera's host, as a resolver takes it. */
+export function hostOf(url: string): string {
+  return new URL(url).hostname.replaceAll(/[[\]]/g, '')
+}
+
 /** `rtsp://host:554/path`, for people and files: without whatever could be a credential. */
 export function withoutCredentials(url: string): string {
   return maskUrls(url.replace(/^(\w+:\/\/)[^/?#]*@/, '$1').replace(/\?.*$/, ''))
@@ -67,7 +72,9 @@ function isPasswordCut(rest: string, lastAt: number): boolean {
 function secretsIn(userinfo: string, url: string): string[] {
   const colon = userinfo.indexOf(':')
   const password = colon === -1 ? [] : [userinfo.slice(colon + 1)]
-  return [...password, ...passwordParameters(url)].flatMap((secret) => [
+  // As a camera that asks for it gets it, and may send it back.
+  const basic = colon === -1 ? [] : [Buffer.from(percentDecoded(userinfo)).toString('base64')]
+  return [...password, ...passwordParameters(url), ...basic].flatMap((secret) => [
     secret,
     percentDecoded(secret),
   ])

@@ -27,7 +27,7 @@ const watchdogFirstMs = 3000
 /** FFmpeg's own patience is 5 s, or 5 MB. */
 const lateVideo = ['analyzeduration 90000000', 'probesize 64000000']
 
-/** What a camera may lead FFmpeg to, by the scheme of its URL: never to a file of this machine. */
+/** Protocols that FFmpeg may use, by the scheme of the camera's URL: a camera can name other addresses, but no file of this machine. */
 const protocols: Record<string, string> = {
   rtsp: 'pipe,fd,rtsp,rtp,srtp,udp,tcp',
   rtsps: 'pipe,fd,rtsp,rtp,srtp,udp,tcp,tls',
@@ -36,12 +36,12 @@ const protocols: Record<string, string> = {
   rtmp: 'pipe,fd,rtmp,tcp',
   rtmps: 'pipe,fd,rtmp,rtmps,tcp,tls',
 }
-/** And as what it may read what it gets there; MOV is in HLS. */
+/** Formats that FFmpeg may read, by the scheme of the camera's URL: none that opens ports or files, as SDP and concat do. HLS segments can be MOV, or AAC alone. */
 const formats: Record<string, string> = {
   rtsp: 'rtsp,mpegts',
   rtsps: 'rtsp,mpegts',
-  http: 'flv,live_flv,mpegts,mpjpeg,hls,mov',
-  https: 'flv,live_flv,mpegts,mpjpeg,hls,mov',
+  http: 'flv,live_flv,mpegts,mpjpeg,hls,mov,aac',
+  https: 'flv,live_flv,mpegts,mpjpeg,hls,mov,aac',
   rtmp: 'flv,live_flv',
   rtmps: 'flv,live_flv',
 }
@@ -76,7 +76,8 @@ export function recordingInput(
   const ticks = isRtsp ? videoTicksPerSecond : (known?.ticksPerSecond ?? flvTicksPerSecond)
   return {
     args: [
-      ...['-hide_banner', '-nostdin', '-loglevel', 'repeat+level+verbose'],
+      // The plus in front leaves it at one line where the same is said again and again.
+      ...['-hide_banner', '-nostdin', '-loglevel', '+level+verbose'],
       ...['-nostats', '-stats_period', String(reportEverySeconds)],
       ...['-progress', `pipe:${progressPipe}`],
       // Threads that decode a frame each would each hold one back.

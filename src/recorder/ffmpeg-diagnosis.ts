@@ -1,4 +1,5 @@
 import type { ChildEnd } from '../daemon/child.ts'
+import { maskForeignUrls } from '../daemon/redact.ts'
 import { defaultPorts, withoutCredentials } from './camera-url.ts'
 import type { Camera } from './config.ts'
 
@@ -14,6 +15,9 @@ export interface Diagnosis {
     | 'no video'
     | 'disk full'
     | 'folder'
+    | 'format'
+    | 'memory'
+    | 'misleading'
     | 'program missing'
     | 'closed'
     | 'killed'
@@ -22,7 +26,8 @@ export interface Diagnosis {
   text: string
 }
 
-type Rule = [Diagnosis['kind'], RegExp, (place: Place) => string]
+/** The sentence is made of the place and of what the pattern's groups found. */
+type Rule = [Diagnosis['kind'], RegExp, (place: Place, ...found: string[]) => string]
 
 interface Place {
   /** `CAMERA_1_URL` */
@@ -48,6 +53,24 @@ const rules: Rule[] = [
     'program missing',
     /failed to execute|ENOENT/,
     () => 'a program is missing: run ./scripts/setup.sh, which installs ffmpeg',
+  ],
+  [
+    'format',
+    /\[([\w,]+) @ \w+\] \[error\] Format not on whitelist '([\w,]+)'/,
+    ({ scheme, variable }, format, recorded = '') =>
+      `the camera sends the format ${format}, which is not recorded over ${scheme}: check the path in ${variable}, or choose one of ${recorded.replaceAll(',', ', ')} in the camera`,
+  ],
+  [
+    'format',
+    /Protocol '([\w-]+)' not on whitelist/,
+    ({ address, variable }, protocol) =>
+      `${address} names a ${protocol}: address as its video, which is never opened: check ${variable}`,
+  ],
+  [
+    'memory',
+    /Cannot allocate memory|malloc of size \d+ failed/,
+    ({ address }) =>
+      `FFmpeg needs more memory than it is given: what ${address} sends is broken, or this machine is short of memory`,
   ],
   ['disk full', /No space left on device/, () => 'the disk is full: make room on it'],
   [
@@ -87,7 +110,7 @@ const rules: Rule[] = [
   ],
   [
     'no answer',
-    /Server returned|Invalid data found when processing input|Operation not permitted/,
+    /Server returned|Invalid data found when processing input|Operation not permitted|(pipe:0|opening input): Invalid argument/,
     ({ address, variable }) =>
       `${address} answers, but sends nothing that can be recorded: check ${variable}`,
   ],
@@ -95,23 +118,32 @@ const rules: Rule[] = [
 
 /** Whether a line of FFmpeg's may tell why it ends: neither news, nor what a camera describes itself with. */
 export function mayTellWhy(line: string): boolean {
-  return !/\[(info|verbose|debug)\]|^[a-z]=/.test(line)
+  return !/\[(info|verbose|debug)\]|^[a-z]=|^ +Last message repeated/.test(line)
 }
 
 /** Turns what FFmpeg wrote before it ended into one line that says what to do. */
 export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
-  const place = placeOf(camera)
+  const place = reachedPlace(camera, end)
   if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
   const text = end.lines.join('\n')
-  for (const [kind, pattern, say] of rules)
-    if (pattern.test(text) && (end.code !== 0 || tellsOfTheEnd.has(kind)))
-      return { kind, text: say(place) }
+  for (const [kind, pattern, say] of rules) {
+    const match = pattern.exec(text)
+    if (match && (end.code !== 0 || tellsOfTheEnd.has(kind)))
+      return { kind, text: say(place, ...match.slice(1)) }
+  }
   if (end.code === 0 && timedOutReading.test(text))
     return { kind: 'silent', text: `${place.address} is connected, but has fallen silent` }
   if (end.code === 0)
     return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
-  const last = end.lines.at(-1)
+  const last = maskForeignUrls(end.lines.at(-1) ?? '')
   return { kind: 'other', text: `FFmpeg exited with ${end.code}${last ? `: ${last}` : ''}` }
+}
+
+/** What is wrong where the camera has led FFmpeg to this machine itself. */
+export function misleading(camera: Camera, address: string): Diagnosis {
+  const { address: from, variable } = placeOf(camera)
+  const text = `${from} leads to ${address}, an address within this machine or its link: check the camera, or write that address into ${variable}`
+  return { kind: 'misleading', text }
 }
 
 /** What is wrong where a stream was described, but no video of it has come. */
@@ -134,6 +166,14 @@ function sayNoVideo({ path }: Place): string {
 
 /** An FFmpeg that ends with 0 may have complained of much before; only these say why it ended. */
 const tellsOfTheEnd = new Set<Diagnosis['kind']>(['disk full', 'rejected'])
+
+/** The place that FFmpeg could not connect to: a camera may have led it to another. */
+function reachedPlace(camera: Camera, { lines }: ChildEnd): Place {
+  const place = placeOf(camera)
+  const [, reached] = /Connection to tcp:\/\/([^\s/?]+:\d+)\b/.exec(lines.join('\n')) ?? []
+  if (reached === undefined || reached.toLowerCase() === place.address.toLowerCase()) return place
+  return { ...place, address: `${reached}, to which ${place.address} leads,` }
+}
 
 function placeOf(camera: Camera): Place {
   const { hostname, port, protocol } = new URL(camera.url)

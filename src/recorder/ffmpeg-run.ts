@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
 import { ClockSteps, type Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
+import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
 import { diagnose, mayTellWhy, noAnswer, type Diagnosis } from './ffmpeg-diagnosis.ts'
@@ -28,6 +29,8 @@ export type RunEnd =
 
 /** What is told of a recording while it runs. */
 export interface RunListener {
+  /** FFmpeg knows what the camera sends. */
+  connected(): void
   /** The first video packet has been written. */
   recording(): void
   /** More video has come. */
@@ -100,7 +103,8 @@ export class FfmpegRun {
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
     // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.
     const command = ['setpriv', '--pdeathsig', 'SIGINT', '--', 'ffmpeg', ...input.args]
-    this.#child = startChild(underLock(lockFile, command), {
+    const memory = memoryFor[options.video.codec === 'copy' ? 'copying' : 'encoding']
+    this.#child = startChild(underLock(lockFile, withMemory(memory, command)), {
       stdin: input.stdin,
       pipes: 2,
       onLine: (line) => this.#readLine(line, listener),
@@ -133,6 +137,11 @@ export class FfmpegRun {
       isUnanswered ? { why: 'ended', diagnosis: noAnswer(this.camera) } : { why: 'stalled', stall },
       deafMs,
     )
+  }
+
+  /** Ends it for what the camera does. */
+  refuse(diagnosis: Diagnosis): void {
+    this.#end({ why: 'ended', diagnosis }, deafMs)
   }
 
   #end(asked: RunEnd, withinMs = endAtMostMs): void {
@@ -189,7 +198,7 @@ export class FfmpegRun {
     listener.line(line)
     const [, number] = /\[info\] (-?\d+\.\d{6})$/.exec(line) ?? []
     if (number !== undefined) return this.#readNumber(Number(number))
-    this.#readConnection(line)
+    this.#readConnection(line, listener)
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const { stream } = this.#reader
@@ -199,12 +208,14 @@ export class FfmpegRun {
   }
 
   /** How far the connection has come. */
-  #readConnection(line: string): void {
+  #readConnection(line: string, listener: RunListener): void {
     if (this.connectedMs !== undefined) return
     const nowMs = this.#clock.monotonicMs()
     if (line.includes('Successfully connected')) this.owesAnswerSinceMs &&= nowMs
     if (line.endsWith('SDP:')) this.owesAnswerSinceMs = undefined
-    if (line.includes('Input #')) this.connectedMs = nowMs
+    if (!line.includes('Input #')) return
+    this.connectedMs = nowMs
+    listener.connected()
   }
 
   /** Of a wait that the filter tells: its length, negative, and then a time stamp (see bridge.ts). */

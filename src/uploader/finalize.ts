@@ -105,7 +105,9 @@ export async function finalize(
     return { ...(await rewriteMovie(deps, rewriting, signal)), ...start }
   } catch (error) {
     if (error instanceof SourceEnded) throw new SourceChanged(error.message)
-    throw error
+    if (!(error instanceof ToolError && error.outOfMemory)) throw error
+    const media = unreadMedia(known?.durationSeconds)
+    return { is: 'playable', media, asItIs: error.message, ...start }
   } finally {
     await source.close()
   }
@@ -200,6 +202,13 @@ function mediaOf(tracks: Pick<PlainTrack, 'header' | 'samples'>[], durationSecon
   }
 }
 
+/** A file that takes too much memory to look at is footage until the opposite is known. */
+function unreadMedia(durationSeconds = 0): Media {
+  const stream = { codec: 'unknown', tag: '', packets: 0 }
+  const streams = ['video', 'audio'].map((type) => ({ type, ...stream }))
+  return { durationSeconds, streams }
+}
+
 /** Removes what crashes have left of remuxes, and of copies to other file systems. */
 export async function removeTemporaries(folders: Folders): Promise<number> {
   const { tmp, recordings, uploaded, quarantine } = folders
@@ -261,9 +270,10 @@ async function rewrite(
   try {
     return { is: 'playable', media, ...(await rewriteInPlace(rewriting, temporary)) }
   } catch (error) {
-    const isLate = error instanceof ToolError && error.timedOut
-    if (!isLate && !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
-    return { is: 'playable', media, asItIs: isLate ? 'FFmpeg did not end' : 'no room for a copy' }
+    if (hasCode(error, 'ENOSPC', 'EDQUOT'))
+      return { is: 'playable', media, asItIs: 'no room for a copy' }
+    if (!(error instanceof ToolError && error.isAboutTheFile)) throw error
+    return { is: 'playable', media, asItIs: error.message }
   } finally {
     await rm(temporary, { force: true })
   }

@@ -1,3 +1,4 @@
+import { memoryFor } from '../daemon/memory-limit.ts'
 import { lastLine, runTool, ToolError } from './run-tool.ts'
 
 /** What a player would find in a file. */
@@ -14,11 +15,13 @@ interface MediaStream {
   packets: number
 }
 
+/** What FFmpeg keeps of each frame of a plain MP4; where that is more than its memory, it says that there is no frame. */
+const bytesPerFrame = 24
+
 export type ProbeVerdict = { playable: Media } | { invalid: string }
 
-/** Asked for more memory than the machine has: by a size in the file, unless that is short itself. */
 const contentIsInvalid =
-  /moov atom not found|Invalid data found|End of file|Not yet implemented in FFmpeg|Cannot allocate memory/
+  /moov atom not found|Invalid data found|End of file|Not yet implemented in FFmpeg/
 
 /**
  * Reads a whole MP4 file as a player would. `invalid` only if ffprobe ran, ended by itself, and
@@ -31,7 +34,7 @@ export async function probeMedia(
 ): Promise<ProbeVerdict> {
   const args = [
     ...['-v', 'error', '-f', 'mp4', '-protocol_whitelist', 'file', '-count_packets'],
-    ...['-show_entries', 'stream=codec_type,codec_name,codec_tag_string,nb_read_packets'],
+    ...['-show_entries', 'stream=codec_type,codec_name,codec_tag_string,nb_frames,nb_read_packets'],
     ...['-show_entries', 'format=duration', '-of', 'json', `file:${path}`],
   ]
   const end = await runTool(ffprobe, args, 10 * 60_000, signal)
@@ -45,7 +48,10 @@ export async function probeMedia(
       return { invalid: 'ffprobe can say nothing of it' }
     throw new ToolError(`ffprobe ended with ${end.code}: ${said}`)
   }
-  const media = parseProbe(end.stdout)
+  const output = JSON.parse(end.stdout) as ProbeOutput
+  if (claimedFrames(output) * bytesPerFrame > memoryFor.copying)
+    throw new ToolError('it claims more frames than fit into memory', { outOfMemory: true })
+  const media = mediaOf(output)
   const plays = media.streams.some(
     ({ type, packets }) => packets > 0 && (type === 'video' || type === 'audio'),
   )
@@ -63,8 +69,11 @@ interface ProbeOutput {
   format?: { duration?: string }
 }
 
-function parseProbe(json: string): Media {
-  const { streams = [], format = {} } = JSON.parse(json) as ProbeOutput
+function claimedFrames({ streams = [] }: ProbeOutput): number {
+  return streams.reduce((sum, stream) => sum + (Number(stream.nb_frames) || 0), 0)
+}
+
+function mediaOf({ streams = [], format = {} }: ProbeOutput): Media {
   return {
     durationSeconds: Number(format.duration) || 0,
     streams: streams.map((stream) => ({

@@ -1,5 +1,6 @@
 import { freemem } from 'node:os'
-import { runChild } from '../daemon/child.ts'
+import { runChild, type ChildResult } from '../daemon/child.ts'
+import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 
 /** FFmpeg's programs, as this machine calls them. */
 export interface MediaTools {
@@ -21,23 +22,37 @@ export class ToolError extends Error {
   readonly machineWide: boolean
 
   readonly timedOut: boolean
+  /** Whether it needs more memory than it is ever given, though this machine has some. */
+  readonly outOfMemory: boolean
 
-  constructor(message: string, { machineWide = false, timedOut = false } = {}) {
+  constructor(
+    message: string,
+    { machineWide = false, timedOut = false, outOfMemory = false } = {},
+  ) {
     super(message)
     this.machineWide = machineWide
     this.timedOut = timedOut
+    this.outOfMemory = outOfMemory
+  }
+
+  /** Whether another try would most likely end like this one. */
+  get isAboutTheFile(): boolean {
+    return this.timedOut || this.outOfMemory
   }
 }
 
 /** What programs say when the machine is short of something, whatever they read. */
 const shortage = /Too many open files|Input\/output error|Resource temporarily unavailable/
-/** Or when a damaged file claims to hold billions of something; on a machine with this much free. */
-const noMemory = /Cannot allocate memory/
+/** Or when they meet their memory limit; on a machine with this much free. */
+const noMemory = /Cannot allocate memory|malloc of size \d+ failed/
+/** A file may need more memory than others, or only claim to hold billions of something. */
+const secondTryFactor = 4
 const muchMemoryBytes = 512 * 1024 * 1024
 
 /**
- * Runs a program to its own end. One that can't be started, doesn't end in time, is killed, or
- * runs out of something is a ToolError; an abort ends it and throws the signal's reason.
+ * Runs a program to its own end; one that meets its memory limit, once more with four times as much.
+ * One that can't be started, doesn't end in time, is killed, or runs out of something is a ToolError;
+ * an abort ends it and throws the signal's reason.
  */
 export async function runTool(
   command: string,
@@ -46,7 +61,10 @@ export async function runTool(
   signal: AbortSignal,
 ): Promise<ToolEnd> {
   signal.throwIfAborted()
-  const end = await runChild([command, ...args], { atMostMs }, signal)
+  const runWith = async (bytes: number): Promise<ChildResult> =>
+    runChild(withMemory(bytes, [command, ...args]), { atMostMs }, signal)
+  let end = await runWith(memoryFor.copying)
+  if (lacksMemory(end)) end = await runWith(memoryFor.copying * secondTryFactor)
   const { code, signal: killedBy, lines, stdout, timedOut } = end
   signal.throwIfAborted()
   const said = lines.join('\n')
@@ -61,9 +79,15 @@ export async function runTool(
         machineWide: true,
       },
     )
-  if (shortage.test(said) || (noMemory.test(said) && freemem() < muchMemoryBytes))
-    throw new ToolError(`${command} failed: ${lines.at(-1)}`)
+  const outOfMemory = lacksMemory(end)
+  if (outOfMemory && freemem() >= muchMemoryBytes)
+    throw new ToolError(`${command} has not enough memory for it`, { outOfMemory })
+  if (outOfMemory || shortage.test(said)) throw new ToolError(`${command} failed: ${lines.at(-1)}`)
   return { code, stdout, stderr: said }
+}
+
+function lacksMemory({ code, lines }: ChildResult): boolean {
+  return code !== 0 && noMemory.test(lines.join('\n'))
 }
 
 export function lastLine(text: string): string {

@@ -121,7 +121,7 @@ async function runEncoder(
     const { code, stderr } = await runTool('nice', args, atMostMs, signal)
     return code === 0 ? undefined : `its sound cannot be encoded (${lastLine(stderr)})`
   } catch (error) {
-    if (error instanceof ToolError && error.timedOut) return describeError(error)
+    if (error instanceof ToolError && error.isAboutTheFile) return describeError(error)
     throw error
   }
 }

@@ -46,3 +46,18 @@ test('a child sees none of our secrets in its environment', async () => {
     delete process.env.AWS_SECRET_ACCESS_KEY
   }
 })
+
+test('no line is lost of a program that writes far more than is read at once', async () => {
+  const seen: string[] = []
+  const child = startChild(
+    ['sh', '-c', 'n=0; while [ $n -lt 20000 ]; do n=$((n+1)); echo line number $n >&2; done'],
+    {
+      onLine: (line) => seen.push(line) > 0,
+    },
+  )
+  const { lines } = await child.ended
+  assert.deepEqual(
+    [seen.length, seen[0], lines.at(-1)],
+    [20_000, 'line number 1', 'line number 20000'],
+  )
+})

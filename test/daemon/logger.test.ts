@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import {
+  lstatSync,
   readFileSync,
   readdirSync,
   readlinkSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -34,6 +36,7 @@ test('a line holds the camera, the sentence and the fields, and no secret', asyn
     folder,
     daemon: 'recorder',
     retentionDays: 14,
+    maxBytes: 1e8,
     level: 'INFO',
     format: 'text',
   } as const
@@ -59,6 +62,7 @@ test('LOG_FORMAT=json writes one JSON object a line', async (t) => {
     folder,
     daemon: 'uploader',
     retentionDays: 14,
+    maxBytes: 1e8,
     level: 'INFO',
     format: 'json',
   } as const
@@ -77,7 +81,7 @@ test('a new day begins a new file, the link follows, and old files go', async (t
   const folder = await temporaryFolder(t)
   let clock = at('2025-01-25T23:59:59')
   const log = new LogFile(
-    { folder, daemon: 'recorder', retentionDays: 14 },
+    { folder, daemon: 'recorder', retentionDays: 14, maxBytes: 1e8 },
     { ...clock, now: () => clock.now() },
   )
   for (const [name, date] of [
@@ -112,7 +116,7 @@ for (const [way, from, to] of [
     const written = new Date('2025-01-24T23:59:00')
     utimesSync(join(folder, yesterday), written, written)
     let clock = at(from)
-    const options = { folder, daemon: 'recorder', retentionDays: 14 }
+    const options = { folder, daemon: 'recorder', retentionDays: 14, maxBytes: 1e8 }
     const log = new LogFile(options, { ...systemClock, now: () => clock.now() })
     log.append('before\n')
     const first = readlinkSync(join(folder, 'recorder.log'))
@@ -124,6 +128,31 @@ for (const [way, from, to] of [
     assert.deepEqual(kept.length, 3, String(kept))
     assert.equal(statSync(join(folder, first)).mtimeMs, clock.now())
   })
+
+test('all logs together stay below their limit: the oldest go, never one that is being written', async (t) => {
+  const folder = await temporaryFolder(t)
+  const write = (name: string, day: number): void => {
+    writeFileSync(join(folder, name), 'x'.repeat(300))
+    const written = new Date(2025, 0, day)
+    utimesSync(join(folder, name), written, written)
+  }
+  write('uploader_2025-01-10_00-00-00.log', 10)
+  symlinkSync('uploader_2025-01-10_00-00-00.log', join(folder, 'uploader.log'))
+  write('recorder_2025-01-20_00-00-00.log', 20)
+  write('uploader_2025-01-21_00-00-00.log', 21)
+  write('notes.txt', 1)
+  let now = new Date(2025, 0, 25).getTime()
+  const options = { folder, daemon: 'recorder', retentionDays: 100, maxBytes: 1000 }
+  const log = new LogFile(options, { ...systemClock, now: () => (now += 1000) })
+  for (let n = 0; n < 40; n += 1) log.append('as long a line as a log may well have\n')
+  const names = readdirSync(folder)
+  const bytes = names.map((name) => lstatSync(join(folder, name)).size)
+  assert.ok(names.includes('notes.txt') && names.includes('uploader_2025-01-10_00-00-00.log'))
+  assert.ok(!names.some((name) => /_2025-01-2[01]_/.test(name)), String(names))
+  assert.ok(names.filter((name) => name.startsWith('recorder_')).length >= 2, String(names))
+  assert.ok(bytes.reduce((a, b) => a + b) < 1000 + 300 + 100, String(bytes))
+  assert.match(readFileSync(join(folder, 'recorder.log'), 'utf8'), /as long a line/)
+})
 
 test('an error is told down to its first cause', () => {
   assert.equal(describeError(new Error('a', { cause: new Error('b', { cause: 'c' }) })), 'a: b: c')

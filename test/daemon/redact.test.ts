@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { maskUrls, Redactor } from '../../src/daemon/redact.ts'
+import { maskForeignUrls, maskUrls, Redactor } from '../../src/daemon/redact.ts'
 
 test('a secret is masked as it is written, percent-decoded and percent-encoded', () => {
   const redactor = new Redactor()
@@ -47,6 +47,16 @@ const cameraUrls: [string, string][] = [
 for (const [url, masked] of cameraUrls)
   test(`the password of ${masked} is masked, and nothing else`, () =>
     assert.equal(maskUrls(`x ${url} y`), `x ${masked} y`))
+
+test('a URL that a camera made up shows neither a user nor a query', () => {
+  for (const [line, masked] of [
+    ['to rtsp://admin:can/ary@ip:554/x?sig=canary', 'to rtsp://***@ip:554/x?***'],
+    ["Opening 'http://canary@ip/1.ts?a=canary&b=c' for", "Opening 'http://***@ip/1.ts?***' for"],
+    ['crypto+https://ip/1#canary', 'crypto+https://ip/1?***'],
+    ['rtsp://ip:554/live@main', 'rtsp://ip:554/live@main'],
+  ] as const)
+    assert.equal(maskForeignUrls(line), masked)
+})
 
 test('a secret is masked in JSON too', () => {
   const redactor = new Redactor()

@@ -31,6 +31,11 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     /^cam:554 refuses/,
   ],
   [
+    failed('[tcp @ 0x1] [error] Connection to tcp://other:80?timeout=1 failed: Connection refused'),
+    'refused',
+    /^other:80, to which cam:554 leads, refuses/,
+  ],
+  [
     failed('[tcp @ 0x1] [error] Failed to resolve hostname cam: Name or service not known'),
     'unknown host',
     /no such host as cam/,
@@ -51,6 +56,19 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     failed("[segment @ 0x1] [error] Failed to open segment '/x/open/a.mp4'"),
     'folder',
     /recordings\/open\//,
+  ],
+  [
+    failed(
+      "[sdp @ 0x1] [error] Format not on whitelist 'rtsp,mpegts'",
+      '[error] pipe:0: Invalid argument',
+    ),
+    'format',
+    /format sdp, which is not recorded over RTSP.*CAMERA_2_URL, or choose one of rtsp, mpegts /,
+  ],
+  [
+    failed("[file @ 0x1] [error] Protocol 'file' not on whitelist 'pipe,fd,http'!"),
+    'format',
+    /^cam:554 names a file: address/,
   ],
   [
     failed('setpriv: failed to execute ffmpeg: No such file or directory'),

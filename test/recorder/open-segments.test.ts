@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts'
 test('an empty segment, as a full disk leaves it, is deleted when it is closed; any other is kept', async (t) => {
   const folders = foldersBelow(await temporaryFolder(t))
   await makeFolders(folders)
-  const options = { folder: folders.logs, daemon: 'recorder', retentionDays: 1 }
+  const options = { folder: folders.logs, daemon: 'recorder', retentionDays: 1, maxBytes: 1e8 }
   const log = createLog({ ...options, level: 'ERROR', format: 'text' }, new Redactor(), systemClock)
   const closed = new ClosedSegments(folders.closed)
   const segments = new OpenSegments(folders, { closed, log })

@@ -12,7 +12,7 @@ import { count, secondsBetweenTries, secondsUntil, startRecorder } from './recor
 async function pathWith(t: TestContext, scripts: Record<string, string>): Promise<string> {
   const folder = join(await temporaryFolder(t), 'bin')
   mkdirSync(folder)
-  for (const name of ['sh', 'flock', 'setpriv', 'lsof', 'ffmpeg'])
+  for (const name of ['sh', 'flock', 'prlimit', 'setpriv', 'lsof', 'ffmpeg'])
     if (!(name in scripts))
       symlinkSync(execFileSync('which', [name]).toString().trim(), join(folder, name))
   for (const [name, script] of Object.entries(scripts)) {

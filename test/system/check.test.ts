@@ -20,7 +20,7 @@ test('check.sh looks at the machine, each camera and the bucket, and says what t
   for (const line of [
     /^✓ Node\.js +\d+\.\d+/m,
     /^✓ FFmpeg +\d/m,
-    /^✓ tools +lsof, flock, setpriv, npm are there$/m,
+    /^✓ tools +lsof, flock, setpriv, prlimit, npm are there$/m,
     /^✓ settings +\//m,
     /^✓ folders /m,
     /^✓ disk .* free at .*: room for \d+ \w+/m,
@@ -108,7 +108,7 @@ test('check.sh names all that start.sh would refuse, whatever is missing', async
   assert.equal(bare.code, 1, bare.output)
   assert.match(
     bare.output,
-    /^✗ tools +missing: lsof, flock, setpriv, npm: sudo apt-get install -y lsof util-linux npm$/m,
+    /^✗ tools +missing: lsof, flock, setpriv, prlimit, npm: sudo apt-get install -y lsof util-linux\s+npm$/m,
   )
   assert.match(bare.output, /^✗ settings +ENV_FILE: found no .*none\.env/m)
   assert.match(bare.output, /^\d faults \(✗\)/m)

@@ -20,6 +20,7 @@ import { isFaststart, isHeaderOnly, readBoxes } from '../../src/mp4/boxes.ts'
 import { ToolError } from '../../src/uploader/run-tool.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import {
+  finalized as finalizedSample,
   finalizing,
   foreign,
   fragmented,
@@ -218,6 +219,42 @@ for (const [what, script, reason] of [
     assert.deepEqual(await readFile(path), await readFile(await foreign()))
     assert.deepEqual(await readdir(folders.tmp), [])
   })
+
+// A file may need more memory than others, and FFmpeg then finds fault with the file.
+for (const [what, mostKilobytes, expected] of [
+  ['a first time', 1_000_000, undefined],
+  ['again with four times as much', 1_000_000_000, /^\S+ has not enough memory for it$/],
+] as const)
+  test(`a file is shipped, and nothing is held against it, where ffprobe meets its memory limit ${what}`, async (t) => {
+    const { folders, path } = await segment(t, await foreign())
+    const ffprobe = await program(
+      t,
+      `[ "$(ulimit -d)" -gt ${mostKilobytes} ] && exec ffprobe "$@"
+echo "x: Cannot allocate memory" >&2; exit 1`,
+    )
+    const finalized = await finalize(finalizing(folders, { ...tools, ffprobe }), path, never)
+    assert.ok(finalized.is === 'playable', JSON.stringify(finalized))
+    if (expected) assert.match(finalized.asItIs ?? '', expected)
+    else assert.equal(finalized.asItIs, undefined)
+  })
+
+test('a file whose index claims more frames than memory holds is shipped as it is', async (t) => {
+  const { folders, path } = await segment(t, await finalizedSample())
+  const content = await readFile(path)
+  const claim = (box: string, at: number, number: number): number =>
+    content.writeUInt32BE(number, content.indexOf(box) + at)
+  const frames = 134_217_727
+  claim('stts', 12, frames)
+  claim('stsc', 16, frames)
+  // Each of them a byte.
+  claim('stsz', 8, 1)
+  claim('stsz', 12, frames)
+  await writeFile(path, content)
+  const finalized = await finalize(finalizing(folders), path, never)
+  assert.ok(finalized.is === 'playable', JSON.stringify(finalized))
+  assert.match(finalized.asItIs ?? '', /more frames than fit into memory/)
+  assert.deepEqual(await readFile(path), content)
+})
 
 test('a file that changes while it is remuxed is left alone', async (t) => {
   const { folders, path } = await segment(t, await foreign())

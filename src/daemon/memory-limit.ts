@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process'
+import { totalmem } from 'node:os'
+
+const mebibyte = 1024 * 1024
+
+/**
+ * Bytes that a program of FFmpeg gets. Measured on 5.1, 7.1 and 9.0: 4K HEVC takes 131 MiB to copy, and
+ * 727 MiB to encode as H.264, 1100 MiB with 64 cores.
+ */
+export const memoryFor = { copying: 768 * mebibyte, encoding: 4096 * mebibyte }
+
+let hasPrlimit: boolean | undefined
+
+/**
+ * A command line under which a program gets at most so many bytes, and half of this machine's memory:
+ * by a number that a camera sends, or that stands in a file, FFmpeg would take all of it. Without
+ * prlimit there is no limit; setup.sh and check.sh say that it is missing.
+ */
+export function withMemory(bytes: number, command: string[]): string[] {
+  hasPrlimit ??= spawnSync('prlimit', ['--version']).status === 0
+  if (!hasPrlimit) return command
+  return ['prlimit', `--data=${Math.min(bytes, Math.floor(totalmem() / 2))}`, '--', ...command]
+}
