@@ -171,6 +171,7 @@ export class RtspSession {
 }
 
 function parseTarget(url: string): { path: string; trackIndex: number } {
-  const [, path = '', track = ''] = /^rtsp:\/\/[^/]*(\/.*?)\/?(?:\/trackID=(\d+))?$/.exec(url) ?? []
+  const [, path = '', track = ''] =
+    /^rtsps?:\/\/[^/]*(\/.*?)\/?(?:\/trackID=(\d+))?$/.exec(url) ?? []
   return { path, trackIndex: Number(track || NaN) }
 }

@@ -157,6 +157,8 @@ function cameraInput(
     ...(isRtsp
       ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]
       : [`rw_timeout ${timeoutUs}`]),
+    // A camera signs its certificate itself; FFmpeg 9.0 would refuse it, as earlier ones don't.
+    ...(/^(rtsps|https|rtmps)$/.test(scheme) ? ['tls_verify 0'] : []),
     // What isn't asked for need not be waited for.
     ...(isRtsp ? [`allowed_media_types ${hasSound ? 'video+audio' : 'video'}`] : []),
     `format_whitelist ${formats[scheme] ?? ''}`,

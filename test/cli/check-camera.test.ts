@@ -4,6 +4,7 @@ import test, { type TestContext } from 'node:test'
 import { startRtspCamera } from '../../demo/rtsp-camera.ts'
 import { checkCamera } from '../../src/cli/check-camera.ts'
 import { cachedClip } from '../support/clips.ts'
+import { startTlsFront } from '../support/tls-front.ts'
 import { never } from '../uploader/workbench.ts'
 
 const asNew = { video: { codec: 'copy' }, current: undefined, remembered: undefined } as const
@@ -32,4 +33,12 @@ test('a camera that falls silent while it is watched is a fault', async (t) => {
   const { finding } = await checked
   assert.equal(finding.is, 'fault', finding.text)
   assert.match(finding.text, /fell silent after [12] s of video: look at its network/)
+})
+
+test('a camera whose certificate nobody has signed but itself is recorded over TLS', async (t) => {
+  const { camera, emulated } = await cameraWith(t, 1)
+  const port = await startTlsFront(t, emulated.port)
+  const url = camera.url.replace('rtsp:', 'rtsps:').replace(`:${emulated.port}`, `:${port}`)
+  const { finding } = await checkCamera({ ...camera, url }, asNew, never)
+  assert.equal(finding.is, 'ok', finding.text)
 })
