@@ -11,12 +11,14 @@ import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
-import type { Diagnosis } from './ffmpeg-diagnosis.ts'
+import { sayHabit, sayWhyNoVideo, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
+import { explainRejection } from './rejection.ts'
 import { restartDelayMs } from './restart-delay.ts'
 import { RunSegments } from './run-segments.ts'
+import { SessionLengths } from './session-lengths.ts'
 import type { StreamInfo, StreamMemory } from './stream-info.ts'
 import type { CurrentFile, Watchdog } from './watchdog.ts'
 
@@ -59,6 +61,7 @@ export class CameraRecorder {
   #failures = 0
   /** Whether the last try ended because no video came in time. */
   #lateVideo = false
+  readonly #sessions = new SessionLengths()
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
   /** What the camera was found to send; undefined until it was, or was remembered. */
@@ -143,7 +146,8 @@ export class CameraRecorder {
     this.#stream = this.#known
     const end = await this.#record(signal)
     if (end.why === 'locked') await this.#endHolder(end.lockFile)
-    return end
+    if (end.why !== 'ended') return end
+    return { ...end, diagnosis: await explainRejection(this.#camera, end.diagnosis, signal) }
   }
 
   async #record(signal: AbortSignal): Promise<RunEnd> {
@@ -175,7 +179,17 @@ export class CameraRecorder {
     if (run.finishedSegment) this.#failures = 0
     // Locked out, it has written nothing: what is in `open/` is still the other's.
     if (end.why !== 'locked') await written.finish()
-    return end
+    return this.#withHabit(end, run)
+  }
+
+  /** A camera that ends its sessions after the same time is told apart from one that just does. */
+  #withHabit(end: RunEnd, { sessionMs }: FfmpegRun): RunEnd {
+    if (end.why !== 'ended' || sessionMs === undefined) return end
+    const { kind } = end.diagnosis
+    if (kind !== 'closed' && kind !== 'silent') return end
+    const lengthMs = this.#sessions.add(sessionMs)
+    if (lengthMs === undefined) return end
+    return { why: 'ended', diagnosis: { kind, text: sayHabit(this.#camera, lengthMs) } }
   }
 
   /** What can't be recorded is found out anew by the next recorder: FFmpeg, or the camera, may be another. */
@@ -216,7 +230,7 @@ export class CameraRecorder {
   #reportEnd(end: RunEnd, delayMs: number): void {
     const { problems, options, redactor, log } = this.#deps
     const camera = this.#camera.name
-    const reason = redactor.scrub(describeEnd(end))
+    const reason = redactor.scrub(describeEnd(this.#camera, end))
     this.#enter('waiting')
     this.#problemText = reason
     this.#lastEnd = { at: new Date(options.clock.now()).toISOString(), reason }
@@ -241,12 +255,14 @@ function endProcess(pid: number): void {
   }
 }
 
-function describeEnd(end: RunEnd): string {
+function describeEnd(camera: Camera, end: RunEnd): string {
   switch (end.why) {
     case 'stopped':
       return 'stopped'
     case 'stalled':
       if (end.stall === 'file deleted') return 'its file in recordings/open/ was deleted'
+      if (end.stall === 'no video since the start')
+        return sayWhyNoVideo(camera, end.lines, end.quietMs)
       return `the camera or FFmpeg has stalled: ${end.stall}`
     case 'stream changed':
       return `the camera now sends ${[end.found.video, end.found.audio].filter(Boolean).join(' and ')}`

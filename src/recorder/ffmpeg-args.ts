@@ -140,6 +140,15 @@ function isFlvTime({ ticksPerSecond }: StreamInfo): boolean {
   return ticksPerSecond === undefined || ticksPerSecond === flvTicksPerSecond
 }
 
+/** Whether FFmpeg may have ended for want of video: it gives up after once or twice its timeout. */
+export function isSilence(quietMs: number, stallAfterMs: number): boolean {
+  return quietMs >= 0.75 * timeoutMs(stallAfterMs)
+}
+
+function timeoutMs(stallAfterMs: number): number {
+  return stallAfterMs / 2
+}
+
 /**
  * The camera as an input of FFmpeg. The URL goes through stdin, as a concat script of one entry, so
  * that no credential shows in `ps`.
@@ -150,8 +159,7 @@ function cameraInput(
   { stallAfterMs, lateVideo: isLate }: HowToConnect,
 ): Input {
   const scheme = new URL(camera.url).protocol.slice(0, -1)
-  // FFmpeg gives up after twice its timeout, in µs.
-  const timeoutUs = Math.round((stallAfterMs / 2) * 1000)
+  const timeoutUs = Math.round(timeoutMs(stallAfterMs) * 1000)
   const isRtsp = scheme.startsWith('rtsp')
   const options = [
     ...(isRtsp

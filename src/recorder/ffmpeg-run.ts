@@ -8,6 +8,7 @@ import type { Camera } from './config.ts'
 import { diagnose, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import {
   isAsExpected,
+  isSilence,
   recordingInput,
   type HowToConnect,
   type RecordingOptions,
@@ -19,7 +20,8 @@ import { RunTimes } from './timing/run-times.ts'
 /** How one attempt at recording ended. */
 export type RunEnd =
   | { why: 'stopped' }
-  | { why: 'stalled'; stall: Stall }
+  /** `lines` are the last that it said. */
+  | { why: 'stalled'; stall: Stall; quietMs: number; lines: string[] }
   /** The camera sends something else than FFmpeg was started for. */
   | { why: 'stream changed'; found: StreamInfo }
   /** Another FFmpeg records this camera. */
@@ -65,6 +67,7 @@ export class FfmpegRun {
   readonly #known: StreamInfo | undefined
   readonly #reader = new StreamReader()
   readonly #ticksPerSecond: number
+  readonly #stallAfterMs: number
   /** A wait of which the time stamp is still to come, in seconds. */
   #wait: number | undefined
   #closed = 0
@@ -80,6 +83,7 @@ export class FfmpegRun {
     this.camera = camera
     this.#known = known
     this.#clock = options.clock
+    this.#stallAfterMs = options.stallAfterMs
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
@@ -114,6 +118,12 @@ export class FfmpegRun {
     return this.#reader.stream ?? this.#known
   }
 
+  /** How long the camera has sent video since it was connected; undefined where it never has. */
+  get sessionMs(): number | undefined {
+    if (this.connectedMs === undefined || this.frames === 0) return undefined
+    return this.videoRoseMs - this.connectedMs
+  }
+
   /** Ends it cleanly: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
   stop(): void {
     this.#end({ why: 'stopped' })
@@ -121,7 +131,11 @@ export class FfmpegRun {
 
   /** Ends it cleanly if it still listens; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    this.#end({ why: 'stalled', stall }, deafMs)
+    this.#end({ why: 'stalled', stall, quietMs: this.#quietMs, lines: [] }, deafMs)
+  }
+
+  get #quietMs(): number {
+    return this.#clock.monotonicMs() - this.videoRoseMs
   }
 
   #end(asked: RunEnd, withinMs = endAtMostMs): void {
@@ -155,8 +169,11 @@ export class FfmpegRun {
       const frames = /^frame=\s*(\d+)/m.exec(text.slice(text.lastIndexOf('frame=', end), end))?.[1]
       const isLast = text.startsWith('progress=end', end)
       text = text.slice(end + 1)
-      if (!isLast) this.finishedSegment = this.#closed > 0
+      const roseMs = this.videoRoseMs
       this.#readProgress(Number(frames ?? 0), listener)
+      // Video that FFmpeg still held comes when it ends.
+      if (isLast) this.videoRoseMs = roseMs
+      else this.finishedSegment = this.#closed > 0
     })
   }
 
@@ -198,11 +215,13 @@ export class FfmpegRun {
   }
 
   #judge(end: ChildEnd, lockFile: string): RunEnd {
+    if (this.#asked?.why === 'stalled') return { ...this.#asked, lines: end.lines }
     if (this.#asked) return this.#asked
     if (end.code === lockHeldCode) return { why: 'locked', lockFile }
     const found = this.#reader.stream
     if (found && !isAsExpected(this.camera, this.#known, found))
       return { why: 'stream changed', found }
-    return { why: 'ended', diagnosis: diagnose(this.camera, end) }
+    const isSilent = isSilence(this.#quietMs, this.#stallAfterMs)
+    return { why: 'ended', diagnosis: diagnose(this.camera, end, isSilent) }
   }
 }
