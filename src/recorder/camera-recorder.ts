@@ -4,6 +4,7 @@ import { DailyCount, type DayCount } from '../daemon/daily-count.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
+import type { FootageSpan } from '../segments/closed-segments.ts'
 import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import { withoutCredentials } from './camera-url.ts'
@@ -161,9 +162,14 @@ export class CameraRecorder {
       segmentClosed: () => written.closed(),
       line: (text) => log.debug({ camera, ffmpeg: redactor.scrub(text) }, 'FFmpeg says'),
     })
+    const recorded: Partial<FootageSpan> = {}
     const written = new RunSegments({
       ...{ camera, times: run.times, segments, clock: options.clock, log },
-      onFootage: (span) => this.#gaps.recorded(span),
+      onFootage: (span) => {
+        recorded.fromMs ??= span.fromMs
+        recorded.toMs = span.toMs
+        this.#gaps.recorded(span)
+      },
     })
     this.#run = run
     watchdog.watch(run, written)
@@ -179,15 +185,15 @@ export class CameraRecorder {
     if (run.finishedSegment) this.#failures = 0
     // Locked out, it has written nothing: what is in `open/` is still the other's.
     if (end.why !== 'locked') await written.finish()
-    return this.#withHabit(end, run)
+    return this.#withHabit(end, recorded)
   }
 
   /** A camera that ends its sessions after the same time is told apart from one that just does. */
-  #withHabit(end: RunEnd, { sessionMs }: FfmpegRun): RunEnd {
-    if (end.why !== 'ended' || sessionMs === undefined) return end
+  #withHabit(end: RunEnd, { fromMs, toMs }: Partial<FootageSpan>): RunEnd {
+    if (end.why !== 'ended' || fromMs === undefined || toMs === undefined) return end
     const { kind } = end.diagnosis
     if (kind !== 'closed' && kind !== 'silent') return end
-    const lengthMs = this.#sessions.add(sessionMs)
+    const lengthMs = this.#sessions.add(toMs - fromMs)
     if (lengthMs === undefined) return end
     return { why: 'ended', diagnosis: { kind, text: sayHabit(this.#camera, lengthMs) } }
   }

@@ -118,12 +118,6 @@ export class FfmpegRun {
     return this.#reader.stream ?? this.#known
   }
 
-  /** How long the camera has sent video since it was connected; undefined where it never has. */
-  get sessionMs(): number | undefined {
-    if (this.connectedMs === undefined || this.frames === 0) return undefined
-    return this.videoRoseMs - this.connectedMs
-  }
-
   /** Ends it cleanly: one SIGINT, and SIGKILL for one that hasn't ended after 5 s. */
   stop(): void {
     this.#end({ why: 'stopped' })
