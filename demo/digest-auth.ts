@@ -8,8 +8,8 @@ export interface Credentials {
 const REALM = 'Emulated camera'
 
 /** The WWW-Authenticate header that asks for a digest (RFC 2617 without qop, as cameras do). */
-export function digestChallenge(nonce: string): string {
-  return `Digest realm="${REALM}", nonce="${nonce}"`
+export function digestChallenge(nonce: string, algorithm?: string): string {
+  return `Digest realm="${REALM}", nonce="${nonce}"${algorithm ? `, algorithm=${algorithm}` : ''}`
 }
 
 /** Whether an Authorization header answers the challenge with the right password. */

@@ -8,12 +8,18 @@ export interface Faults {
   audioStops: boolean
   /** No RTP; RTCP goes on. */
   rtpStops: boolean
+  /** No RTCP. */
+  rtcpStops: boolean
   /** The port is closed; clients that are connected stay so. */
   refuseConnections: boolean
   /** Every request but OPTIONS is answered with 401. */
   unauthorized: boolean
   /** Every request but OPTIONS is answered with 404. */
   notFound: boolean
+  /** DESCRIBE is answered with 453, as by a camera that serves one client, and has one. */
+  busy: boolean
+  /** Every request but OPTIONS is answered with 401, which asks for a SHA-256 digest. */
+  wantsSha256: boolean
   /** As a network that stalls: everything is kept, and delivered in a burst when it is switched off. */
   holdBack: boolean
   /** A client is sent frames at once, as by most cameras, though it may wait long for a keyframe. */
@@ -31,9 +37,12 @@ export function noFaults(onSwitch: () => void): Faults {
     videoStops: false,
     audioStops: false,
     rtpStops: false,
+    rtcpStops: false,
     refuseConnections: false,
     unauthorized: false,
     notFound: false,
+    busy: false,
+    wantsSha256: false,
     holdBack: false,
     startsMidGop: false,
     videoLateMs: 0,

@@ -84,6 +84,7 @@ export class MediaSender {
   /** FFmpeg aligns the tracks by these; later than the first packet, they would shift the stream. */
   report(): void {
     this.#reportedAtMs = performance.now()
+    if (this.#faults.rtcpStops) return
     for (const [track, { transport, ssrc, packets, octets }] of this.#channels) {
       const reading = this.#source.clockReading(track)
       transport.rtcp(senderReport({ ssrc, packets, octets, ...reading }))

@@ -15,6 +15,7 @@ const REASONS: Record<number, string> = {
   200: 'OK',
   401: 'Unauthorized',
   404: 'Not Found',
+  453: 'Not Enough Bandwidth',
   454: 'Session Not Found',
   455: 'Method Not Valid in This State',
   461: 'Unsupported Transport',

@@ -70,10 +70,12 @@ export class RtspSession {
     const { path, faults } = this.#context
     if (request.method === 'OPTIONS') return { status: 200, headers: { Public: METHODS } }
     if (!this.#isAuthorized(request)) {
-      return { status: 401, headers: { 'WWW-Authenticate': digestChallenge(this.#nonce) } }
+      const challenge = digestChallenge(this.#nonce, faults.wantsSha256 ? 'SHA-256' : undefined)
+      return { status: 401, headers: { 'WWW-Authenticate': challenge } }
     }
     const target = parseTarget(request.url)
     if (faults.notFound || target.path !== path) return { status: 404 }
+    if (faults.busy && request.method === 'DESCRIBE') return { status: 453 }
     switch (request.method) {
       case 'DESCRIBE':
         return this.#describe(request)
@@ -94,7 +96,7 @@ export class RtspSession {
 
   #isAuthorized(request: RtspRequest): boolean {
     const { credentials, faults } = this.#context
-    if (faults.unauthorized) return false
+    if (faults.unauthorized || faults.wantsSha256) return false
     if (!credentials) return true
     return isDigestValid(request.headers.get('authorization'), request, credentials, this.#nonce)
   }
@@ -171,6 +173,7 @@ export class RtspSession {
 }
 
 function parseTarget(url: string): { path: string; trackIndex: number } {
-  const [, path = '', track = ''] = /^rtsp:\/\/[^/]*(\/.*?)\/?(?:\/trackID=(\d+))?$/.exec(url) ?? []
+  const [, path = '', track = ''] =
+    /^rtsps?:\/\/[^/]*(\/.*?)\/?(?:\/trackID=(\d+))?$/.exec(url) ?? []
   return { path, trackIndex: Number(track || NaN) }
 }

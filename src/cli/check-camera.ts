@@ -7,8 +7,9 @@ import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 import { FragmentReader, indexWindowBytes } from '../mp4/fragmented-mp4.ts'
 import { defaultPorts } from '../recorder/camera-url.ts'
 import type { Camera, VideoOutput } from '../recorder/config.ts'
-import { isAsExpected, recordingInput, recordsSound } from '../recorder/ffmpeg-args.ts'
-import { diagnose, mayTellWhy, noVideo } from '../recorder/ffmpeg-diagnosis.ts'
+import { isAsExpected, isSilence, recordingInput, recordsSound } from '../recorder/ffmpeg-args.ts'
+import { diagnose, mayTellWhy, sayWhyNoVideo } from '../recorder/ffmpeg-diagnosis.ts'
+import { explainRejection } from '../recorder/rejection.ts'
 import { StreamReader, type StreamInfo } from '../recorder/stream-info.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 import type { Finding } from './finding.ts'
@@ -78,10 +79,11 @@ export async function checkCamera(
       await sleep(1000)
       trial = await record(camera, trial.stream, { folder, video }, signal)
     }
-    const { sample, end } = trial
-    if (!sample) return { finding: { is: 'fault', subject, text: whyNothing(camera, end) } }
-    if (end && !isEnough(sample))
-      return { finding: { is: 'fault', subject, text: whyBrief(camera, sample, end) } }
+    const { sample } = trial
+    if (!sample)
+      return { finding: { is: 'fault', subject, text: await whyNothing(camera, trial, signal) } }
+    if (!trial.isOurEnd && !isEnough(sample))
+      return { finding: { is: 'fault', subject, text: whyBrief(camera, sample, trial) } }
     const unplayable = await playFault(join(folder, sample.file), signal)
     if (unplayable !== undefined) return { finding: { is: 'fault', subject, text: unplayable } }
     return { finding: judgeSample(camera, sample), sample }
@@ -93,8 +95,11 @@ export async function checkCamera(
 interface Trial {
   stream: StreamInfo | undefined
   sample: (CameraSample & { file: string }) | undefined
-  /** How FFmpeg ended, unless we ended it. */
-  end: ChildEnd | undefined
+  end: ChildEnd
+  /** Whether we ended it. */
+  isOurEnd: boolean
+  /** How long the file hadn't grown then, or FFmpeg ran where there was none. */
+  quietMs: number
 }
 
 async function record(
@@ -123,16 +128,23 @@ async function record(
   const untilMs = performance.now() + atMostMs
   void child.ended.then((end) => (state.end = end))
   let sample: Trial['sample']
+  let grewMs = performance.now()
   while (!state.end && !state.isUnexpected && !signal.aborted && performance.now() < untilMs) {
     await child.endsWithin(pollMs)
+    const seconds = sample?.seconds
     sample = await sampleNewest(folder, reader.stream)
+    // What FFmpeg still held comes when it ends.
+    if (!state.end && sample?.seconds !== seconds) grewMs = performance.now()
     if (sample && isEnough(sample)) break
   }
-  const { end } = state
+  const isOurEnd = state.end === undefined
+  const quietMs = performance.now() - grewMs
   child.kill('SIGINT')
   if (!(await child.endsWithin(endsWithinMs))) child.kill('SIGKILL')
   await child.endsWithin(endsWithinMs)
-  return { stream: reader.stream, sample: await sampleNewest(folder, reader.stream), end }
+  const end = state.end ?? { code: null, signal: null, lines: [] }
+  sample = await sampleNewest(folder, reader.stream)
+  return { stream: reader.stream, sample, end, isOurEnd, quietMs }
 }
 
 function isEnough({ seconds, keyframes }: CameraSample): boolean {
@@ -232,15 +244,19 @@ async function playFault(path: string, signal: AbortSignal): Promise<string | un
   return `what FFmpeg records of it can't be played${lines[0] ? ` (${lines[0].replaceAll(path, '')})` : ''}`
 }
 
-function whyNothing(camera: Camera, end: ChildEnd | undefined): string {
-  // One that we ended ourselves was not ended by a signal, for whoever reads it.
-  if (!end || end.code === 0 || end.signal) return noVideo(camera).text
-  return diagnose(camera, end).text
+async function whyNothing(
+  camera: Camera,
+  { end, isOurEnd, quietMs }: Trial,
+  signal: AbortSignal,
+): Promise<string> {
+  if (isOurEnd) return sayWhyNoVideo(camera, end.lines)
+  const diagnosis = diagnose(camera, end, isSilence(camera, quietMs, patienceMs))
+  return (await explainRejection(camera, diagnosis, signal)).text
 }
 
 /** Of a camera that has ended the recording itself. */
-function whyBrief(camera: Camera, { seconds }: CameraSample, end: ChildEnd): string {
-  const { kind, text } = diagnose(camera, end)
+function whyBrief(camera: Camera, { seconds }: CameraSample, { end, quietMs }: Trial): string {
+  const { kind, text } = diagnose(camera, end, isSilence(camera, quietMs, patienceMs))
   const after = `after ${Math.round(seconds)} s of video`
   if (kind !== 'silent') return `${text}, ${after}`
   return `${addressOf(camera)} fell silent ${after}: look at its network (cable, Wi-Fi, power), or restart it`

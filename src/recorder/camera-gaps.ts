@@ -190,6 +190,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   rejected: 'password rejected',
   'not found': 'stream not found',
   refused: 'camera refused',
+  busy: 'camera busy',
   'no answer': 'camera silent',
   'unknown host': 'unknown host',
   silent: 'camera silent',

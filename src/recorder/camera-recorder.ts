@@ -5,6 +5,7 @@ import { proxyHost } from '../daemon/environment.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
 import type { OpenFiles } from '../daemon/open-files.ts'
 import type { Redactor } from '../daemon/redact.ts'
+import type { FootageSpan } from '../segments/closed-segments.ts'
 import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import { hostOf, withoutCredentials } from './camera-url.ts'
@@ -13,14 +14,22 @@ import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
 import { FfmpegLines } from './ffmpeg-lines.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
-import { misleading, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import {
+  misleading,
+  sayHabit,
+  saySilent,
+  sayWhyNoVideo,
+  type Diagnosis,
+} from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
 import { RecordingFaults, type RecordingFault } from './recording-faults.ts'
+import { explainRejection } from './rejection.ts'
 import { strangersOf } from './remote-addresses.ts'
 import { restartDelayMs } from './restart-delay.ts'
 import { RunSegments } from './run-segments.ts'
+import { SessionLengths } from './session-lengths.ts'
 import type { StreamInfo, StreamMemory } from './stream-info.ts'
 import type { CurrentFile, Watchdog } from './watchdog.ts'
 
@@ -66,6 +75,7 @@ export class CameraRecorder {
   /** Whether the last try ended because no video came in time. */
   #lateVideo = false
   #saidWhereTo = false
+  readonly #sessions = new SessionLengths()
   #lastEnd: CameraStatus['lastEnd']
   #problemText: string | undefined
   /** What the camera was found to send; undefined until it was, or was remembered. */
@@ -153,7 +163,8 @@ export class CameraRecorder {
     this.#stream = this.#known
     const end = await this.#record(signal)
     if (end.why === 'locked') await this.#endHolder(end.lockFile)
-    return end
+    if (end.why !== 'ended') return end
+    return { ...end, diagnosis: await explainRejection(this.#camera, end.diagnosis, signal) }
   }
 
   async #record(signal: AbortSignal): Promise<RunEnd> {
@@ -174,9 +185,14 @@ export class CameraRecorder {
       segmentClosed: () => written.closed(),
       line: (text) => lines.add(text),
     })
+    const recorded: Partial<FootageSpan> = {}
     const written = new RunSegments({
       ...{ camera, times: run.times, segments, clock: options.clock, log },
-      onFootage: (span) => this.#gaps.recorded(span),
+      onFootage: (span) => {
+        recorded.fromMs ??= span.fromMs
+        recorded.toMs = span.toMs
+        this.#gaps.recorded(span)
+      },
     })
     this.#run = run
     watchdog.watch(run, written, this.#faults)
@@ -194,9 +210,9 @@ export class CameraRecorder {
     // Locked out, it has written nothing: what is in `open/` is still the other's.
     if (end.why !== 'locked') await written.finish()
     // It may have ended by itself before it was refused.
-    if (end.why !== 'ended') return end
+    if (end.why !== 'ended') return this.#withHabit(end, recorded)
     const diagnosis = (await Promise.all(looks)).find((found) => found !== undefined)
-    return diagnosis ? { why: 'ended', diagnosis } : end
+    return diagnosis ? { why: 'ended', diagnosis } : this.#withHabit(end, recorded)
   }
 
   /** FFmpeg follows a camera's redirects and playlists; here it is seen where that has led. */
@@ -216,6 +232,15 @@ export class CameraRecorder {
     const fields = { camera: camera.name, address: other, variable: `CAMERA_${camera.number}_URL` }
     this.#deps.log.warn(fields, 'the camera leads to another host than its URL names')
     return undefined
+  }
+
+  /** A camera that ends its sessions after the same time is told apart from one that just does. */
+  #withHabit(end: RunEnd, { fromMs, toMs }: Partial<FootageSpan>): RunEnd {
+    if (!isEndedByCamera(end) || fromMs === undefined || toMs === undefined) return end
+    const lengthMs = this.#sessions.add(toMs - fromMs)
+    if (lengthMs === undefined) return end
+    const kind = end.why === 'ended' ? end.diagnosis.kind : 'silent'
+    return { why: 'ended', diagnosis: { kind, text: sayHabit(this.#camera, lengthMs) } }
   }
 
   /** What can't be recorded is found out anew by the next recorder: FFmpeg, or the camera, may be another. */
@@ -256,7 +281,7 @@ export class CameraRecorder {
   #reportEnd(end: RunEnd, delayMs: number): void {
     const { problems, options, redactor, log } = this.#deps
     const camera = this.#camera.name
-    const reason = redactor.scrub(describeEnd(end))
+    const reason = redactor.scrub(describeEnd(this.#camera, end))
     this.#enter('waiting')
     this.#problemText = reason
     this.#lastEnd = { at: new Date(options.clock.now()).toISOString(), reason }
@@ -281,12 +306,19 @@ function endProcess(pid: number): void {
   }
 }
 
-function describeEnd(end: RunEnd): string {
+function isEndedByCamera(end: RunEnd): boolean {
+  if (end.why === 'stalled') return end.stall === 'no new video'
+  return end.why === 'ended' && ['closed', 'silent'].includes(end.diagnosis.kind)
+}
+
+function describeEnd(camera: Camera, end: RunEnd): string {
   switch (end.why) {
     case 'stopped':
       return 'stopped'
     case 'stalled':
       if (end.stall === 'file deleted') return 'its file in recordings/open/ was deleted'
+      if (end.stall === 'no video since the start') return sayWhyNoVideo(camera, end.lines)
+      if (end.stall === 'no new video') return saySilent(camera)
       return `the camera or FFmpeg has stalled: ${end.stall}`
     case 'stream changed':
       return `the camera now sends ${[end.found.video, end.found.audio].filter(Boolean).join(' and ')}`

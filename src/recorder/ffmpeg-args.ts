@@ -141,6 +141,19 @@ function isFlvTime({ ticksPerSecond }: StreamInfo): boolean {
   return ticksPerSecond === undefined || ticksPerSecond === flvTicksPerSecond
 }
 
+/** Whether FFmpeg may have ended for want of video: it gives up after once or twice its timeout. */
+export function isSilence(camera: Camera, quietMs: number, stallAfterMs: number): boolean {
+  return quietMs >= 0.75 * timeoutMs(camera, stallAfterMs)
+}
+
+/**
+ * At its first timeout FFmpeg passes on what it has of a frame, as if that were all of it, and then
+ * waits once more. Of RTP, where that would tear frames, the watchdog loses patience before.
+ */
+function timeoutMs({ url }: Camera, stallAfterMs: number): number {
+  return url.startsWith('rtsp') ? stallAfterMs + watchdogFirstMs : stallAfterMs / 2
+}
+
 /**
  * The camera as an input of FFmpeg. The URL goes through stdin, as a concat script of one entry, so
  * that no credential shows in `ps`.
@@ -152,14 +165,13 @@ function cameraInput(
 ): Input {
   const scheme = new URL(camera.url).protocol.slice(0, -1)
   const isRtsp = scheme.startsWith('rtsp')
-  // At its first timeout FFmpeg passes on what it has of a frame, as if that were all of it, and then
-  // waits once more. Of RTP, where that would tear frames, the watchdog loses patience before.
-  const timeoutMs = isRtsp ? stallAfterMs + watchdogFirstMs : stallAfterMs / 2
-  const timeoutUs = Math.round(timeoutMs * 1000)
+  const timeoutUs = Math.round(timeoutMs(camera, stallAfterMs) * 1000)
   const options = [
     ...(isRtsp
       ? [`rtsp_transport ${camera.transport}`, `timeout ${timeoutUs}`]
       : [`rw_timeout ${timeoutUs}`]),
+    // A camera signs its certificate itself; FFmpeg 9.0 would refuse it, as earlier ones don't.
+    ...(/^(rtsps|https|rtmps)$/.test(scheme) ? ['tls_verify 0'] : []),
     // What isn't asked for need not be waited for.
     ...(isRtsp ? [`allowed_media_types ${hasSound ? 'video+audio' : 'video'}`] : []),
     `format_whitelist ${formats[scheme] ?? ''}`,

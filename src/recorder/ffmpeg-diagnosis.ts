@@ -9,6 +9,7 @@ export interface Diagnosis {
     | 'rejected'
     | 'not found'
     | 'refused'
+    | 'busy'
     | 'no answer'
     | 'unknown host'
     | 'silent'
@@ -32,6 +33,8 @@ type Rule = [Diagnosis['kind'], RegExp, (place: Place, ...found: string[]) => st
 interface Place {
   /** `CAMERA_1_URL` */
   variable: string
+  /** `CAMERA_1_TRANSPORT=tcp`, where packets come over UDP. */
+  overTcp: string | undefined
   /** `192.168.1.10:554` */
   address: string
   host: string
@@ -40,8 +43,8 @@ interface Place {
   scheme: string
 }
 
-/** Ends a recording with 0, but an attempt to connect with 1. */
-const timedOutReading = /pipe:0: Connection timed out/
+/** FFmpeg goes on for ever, and gives the codec's number; 12 is H.265's in many cameras. */
+const unreadableFlv = /Video codec \([0-9a-f]+\) is not implemented/
 
 const rules: Rule[] = [
   [
@@ -86,6 +89,12 @@ const rules: Rule[] = [
       `the camera has no stream ${path}: check the path in ${variable} (Reolink: /Preview_01_main, /h264Preview_01_main, /h265Preview_01_main, /Preview_01_sub)`,
   ],
   [
+    'busy',
+    /(failed: |HTTP error )(453|503)/,
+    ({ address }) =>
+      `${address} serves no further session: another program (an app, an NVR, a second recorder) may hold its last one; end that, or allow more in the camera`,
+  ],
+  [
     'refused',
     /Connection refused/,
     ({ address, scheme }) =>
@@ -97,12 +106,14 @@ const rules: Rule[] = [
     ({ host, variable }) =>
       `no such host as ${host}: check ${variable}, or the name server of this machine`,
   ],
-  ['no answer', /timed out|No route to host|Network is unreachable|Host is down/, sayNoAnswer],
+  ['no video', unreadableFlv, sayUnreadable],
+  // Before what FFmpeg says of waiting in vain: it is connected.
   [
     'no video',
     /matches no streams|does not contain any stream|Could not find codec parameters.*Video/,
     sayNoVideo,
   ],
+  ['no answer', /timed out|No route to host|Network is unreachable|Host is down/, sayNoAnswer],
   [
     'folder',
     /Permission denied|Read-only file system|Failed to open segment|open\/.*No such file/,
@@ -121,8 +132,11 @@ export function mayTellWhy(line: string): boolean {
   return !/\[(info|verbose|debug)\]|^[a-z]=|^ +Last message repeated/.test(line)
 }
 
-/** Turns what FFmpeg wrote before it ended into one line that says what to do. */
-export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
+/**
+ * Turns what FFmpeg wrote before it ended into one line that says what to do; `isSilent` where no
+ * video had come for a while, of which not every FFmpeg has a word.
+ */
+export function diagnose(camera: Camera, end: ChildEnd, isSilent = false): Diagnosis {
   const place = reachedPlace(camera, end)
   if (end.signal) return { kind: 'killed', text: `FFmpeg was ended by ${end.signal}` }
   const text = end.lines.join('\n')
@@ -131,7 +145,7 @@ export function diagnose(camera: Camera, end: ChildEnd): Diagnosis {
     if (match && (end.code !== 0 || tellsOfTheEnd.has(kind)))
       return { kind, text: say(place, ...match.slice(1)) }
   }
-  if (end.code === 0 && timedOutReading.test(text))
+  if (end.code === 0 && isSilent)
     return { kind: 'silent', text: `${place.address} is connected, but has fallen silent` }
   if (end.code === 0)
     return { kind: 'closed', text: `the camera closed the connection (${place.address})` }
@@ -146,9 +160,25 @@ export function misleading(camera: Camera, address: string): Diagnosis {
   return { kind: 'misleading', text }
 }
 
-/** What is wrong where a stream was described, but no video of it has come. */
-export function noVideo(camera: Camera): Diagnosis {
-  return { kind: 'no video', text: sayNoVideo(placeOf(camera)) }
+/** What is wrong where an FFmpeg was ended because no video had come since its start. */
+export function sayWhyNoVideo(camera: Camera, lines: string[]): string {
+  return unreadableFlv.test(lines.join('\n')) ? sayUnreadable() : sayNoVideo(placeOf(camera))
+}
+
+/** What is wrong where one was ended because no more video came. */
+export function saySilent(camera: Camera): string {
+  const { address } = placeOf(camera)
+  return `${address} is connected, but has fallen silent, or FFmpeg has stalled: no new video`
+}
+
+/** What is wrong with a camera that has ended its last sessions after the same time. */
+export function sayHabit(camera: Camera, afterMs: number): string {
+  const other = camera.transport === 'tcp' ? 'udp' : 'tcp'
+  const transport = camera.url.startsWith('rtsp')
+    ? `CAMERA_${camera.number}_TRANSPORT=${other}, `
+    : ''
+  const seconds = Math.round(afterMs / 1000)
+  return `the camera ends each session after about ${seconds} s: try ${transport}another path or newer firmware, and see whether it restarts itself`
 }
 
 /** What is wrong where a camera lets us wait for an answer. */
@@ -160,8 +190,14 @@ function sayNoAnswer({ address }: Place): string {
   return `no answer from ${address}: is the camera on, and its address right (ping it)?`
 }
 
-function sayNoVideo({ path }: Place): string {
-  return `the camera sends no video yet on ${path}: if that stays so, choose another path, or restart the camera`
+function sayNoVideo({ path, address, overTcp }: Place): string {
+  return overTcp === undefined
+    ? `the camera sends no video yet on ${path}: if that stays so, choose another path, or restart the camera`
+    : `no video has come from ${address} over UDP: set ${overTcp}, or let UDP through (firewall, router)`
+}
+
+function sayUnreadable(): string {
+  return 'this FFmpeg cannot read the video in this FLV, H.265 probably: choose H.264 in the camera, or its RTSP URL (FFmpeg 9.0 can read it)'
 }
 
 /** An FFmpeg that ends with 0 may have complained of much before; only these say why it ended. */
@@ -181,6 +217,10 @@ function placeOf(camera: Camera): Place {
   return {
     scheme: scheme.toUpperCase(),
     variable: `CAMERA_${camera.number}_URL`,
+    overTcp:
+      scheme.startsWith('rtsp') && camera.transport === 'udp'
+        ? `CAMERA_${camera.number}_TRANSPORT=tcp`
+        : undefined,
     host: hostname,
     address: `${hostname}:${port || defaultPorts[scheme]}`,
     path: withoutCredentials(camera.url).replace(/^\w+:\/\/[^/]*/, '') || '/',

@@ -9,6 +9,7 @@ import type { Camera } from './config.ts'
 import { diagnose, mayTellWhy, noAnswer, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import {
   isAsExpected,
+  isSilence,
   recordingInput,
   type HowToConnect,
   type RecordingOptions,
@@ -20,7 +21,8 @@ import { RunTimes } from './timing/run-times.ts'
 /** How one attempt at recording ended. */
 export type RunEnd =
   | { why: 'stopped' }
-  | { why: 'stalled'; stall: Exclude<Stall, 'no answer'> }
+  /** `lines` are the last that it said. */
+  | { why: 'stalled'; stall: Exclude<Stall, 'no answer'>; lines: string[] }
   /** The camera sends something else than FFmpeg was started for. */
   | { why: 'stream changed'; found: StreamInfo }
   /** Another FFmpeg records this camera. */
@@ -73,6 +75,7 @@ export class FfmpegRun {
   readonly #known: StreamInfo | undefined
   readonly #reader = new StreamReader()
   readonly #ticksPerSecond: number
+  readonly #stallAfterMs: number
   /** A wait of which the time stamp is still to come, in seconds. */
   #wait: number | undefined
   #closed = 0
@@ -89,6 +92,7 @@ export class FfmpegRun {
     this.#known = known
     this.#clock = options.clock
     this.#clockSteps = new ClockSteps(options.clock, 'monotonicMs')
+    this.#stallAfterMs = options.stallAfterMs
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
@@ -134,7 +138,9 @@ export class FfmpegRun {
   stalled(stall: Stall): void {
     const isUnanswered = stall === 'no answer'
     this.#end(
-      isUnanswered ? { why: 'ended', diagnosis: noAnswer(this.camera) } : { why: 'stalled', stall },
+      isUnanswered
+        ? { why: 'ended', diagnosis: noAnswer(this.camera) }
+        : { why: 'stalled', stall, lines: [] },
       deafMs,
     )
   }
@@ -175,8 +181,11 @@ export class FfmpegRun {
       const frames = /^frame=\s*(\d+)/m.exec(text.slice(text.lastIndexOf('frame=', end), end))?.[1]
       const isLast = text.startsWith('progress=end', end)
       text = text.slice(end + 1)
-      if (!isLast) this.finishedSegment = this.#closed > 0
+      const roseMs = this.videoRoseMs
       this.#readProgress(Number(frames ?? 0), listener)
+      // Video that FFmpeg still held comes when it ends.
+      if (isLast) this.videoRoseMs = roseMs
+      else this.finishedSegment = this.#closed > 0
     })
   }
 
@@ -232,11 +241,14 @@ export class FfmpegRun {
   }
 
   #judge(end: ChildEnd, lockFile: string): RunEnd {
+    if (this.#asked?.why === 'stalled') return { ...this.#asked, lines: end.lines }
     if (this.#asked) return this.#asked
     if (end.code === lockHeldCode) return { why: 'locked', lockFile }
     const found = this.#reader.stream
     if (found && !isAsExpected(this.camera, this.#known, found))
       return { why: 'stream changed', found }
-    return { why: 'ended', diagnosis: diagnose(this.camera, end) }
+    const quietMs = this.#clock.monotonicMs() - this.videoRoseMs
+    const isSilent = isSilence(this.camera, quietMs, this.#stallAfterMs)
+    return { why: 'ended', diagnosis: diagnose(this.camera, end, isSilent) }
   }
 }

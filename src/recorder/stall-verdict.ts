@@ -46,6 +46,8 @@ export function stallVerdict(facts: RunFacts, stallAfterMs: number): Stall | und
   const unseenMs = Math.max(stallAfterMs, leastUnseenMs)
   if ((facts.noOpenFileMs ?? 0) >= unseenMs) return 'no file open'
   if (facts.noVideoMs >= stallAfterMs) return 'no new video'
-  if (facts.unwrittenMs >= unseenMs) return 'file not growing'
+  // Without video there is nothing to write.
+  const isVideoComing = facts.noVideoMs < facts.unwrittenMs / 2
+  if (isVideoComing && facts.unwrittenMs >= unseenMs) return 'file not growing'
   return undefined
 }

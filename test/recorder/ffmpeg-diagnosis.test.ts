@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ChildEnd } from '../../src/daemon/child.ts'
-import { diagnose, type Diagnosis } from '../../src/recorder/ffmpeg-diagnosis.ts'
+import { diagnose, sayWhyNoVideo, type Diagnosis } from '../../src/recorder/ffmpeg-diagnosis.ts'
 
 const camera = {
   number: 2,
@@ -13,7 +13,7 @@ const camera = {
 
 const failed = (...lines: string[]): ChildEnd => ({ code: 1, signal: null, lines })
 
-// Lines as FFmpeg 5.1 writes them.
+// Lines as FFmpeg 5.1 writes them, and later ones where they differ.
 const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
   [
     failed('[rtsp @ 0x1] [error] method DESCRIBE failed: 401 Unauthorized'),
@@ -46,6 +46,30 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     /ping/,
   ],
   [failed('[error] pipe:0: No route to host'), 'no answer', /is the camera on/],
+  [
+    failed('[rtsp @ 0x1] [error] method DESCRIBE failed: 453 Not Enough Bandwidth'),
+    'busy',
+    /^cam:554 serves no further session: another program/,
+  ],
+  [
+    failed('[rtsp @ 0x1] [error] method DESCRIBE failed: 453Not Enough Bandwidth'),
+    'busy',
+    /end that/,
+  ],
+  [failed('[rtsp @ 0x1] [error] method SETUP failed: 453 (Not Enough Bandwidth)'), 'busy', /NVR/],
+  [
+    failed(
+      '[rtsp @ 0x1] [warning] Failed reading RTSP data: Connection timed out',
+      '[rtsp @ 0x1] [warning] Could not find codec parameters for stream 0 (Video: h264, none): unspecified size',
+    ),
+    'no video',
+    /sends no video yet on \/Preview_01_main/,
+  ],
+  [
+    failed('[flv @ 0x1] [warning] Video codec (c) is not implemented. Update your FFmpeg version'),
+    'no video',
+    /cannot read the video in this FLV, H\.265 probably: choose H\.264/,
+  ],
   [failed("[fatal] Stream map '0:v:0' matches no streams."), 'no video', /sends no video/],
   [
     failed('[error] av_interleaved_write_frame(): No space left on device'),
@@ -92,11 +116,6 @@ const cases: [ChildEnd, Diagnosis['kind'], RegExp][] = [
     'closed',
     /closed the connection/,
   ],
-  [
-    { code: 0, signal: null, lines: ['[error] pipe:0: Connection timed out'] },
-    'silent',
-    /fallen silent/,
-  ],
   [{ code: null, signal: 'SIGKILL', lines: ['[error] Invalid data found'] }, 'killed', /SIGKILL/],
   [failed('[error] something new'), 'other', /exited with 1: .*something new/],
 ]
@@ -107,3 +126,20 @@ for (const [end, kind, text] of cases)
     assert.equal(diagnosis.kind, kind)
     assert.match(diagnosis.text, text)
   })
+
+test('an FFmpeg that ends in order ended for silence only where no video had come for a while', () => {
+  const end = { code: 0, signal: null, lines: ['[error] pipe:0: Connection timed out'] }
+  assert.equal(diagnose(camera, end, true).kind, 'silent')
+  assert.equal(diagnose(camera, end, false).kind, 'closed')
+})
+
+test('where no video has come it is said over what, and what to set', () => {
+  const flv = [
+    '[flv @ 0x1] [warning] Video codec (c) is not implemented. Update your FFmpeg version',
+  ]
+  assert.match(sayWhyNoVideo(camera, []), /sends no video yet on \/Preview/)
+  assert.match(sayWhyNoVideo(camera, flv), /H\.265 probably/)
+  const overUdp = { ...camera, transport: 'udp' } as const
+  const set = /from cam:554 over UDP: set CAMERA_2_TRANSPORT=tcp/
+  assert.match(sayWhyNoVideo(overUdp, []), set)
+})

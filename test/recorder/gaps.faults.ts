@@ -66,6 +66,28 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
   t.diagnostic(`missing frames: ${missing.join(' s, ')} s`)
 })
 
+test('the gap of a camera that describes a stream, and sends nothing of it, is one without video', async (t) => {
+  const folder = await temporaryFolder(t)
+  const camera = await startRtspCamera({ clip: await cachedClip() })
+  t.after(async () => camera.close())
+  const daemon = await startDaemon(t, 'recorder', folder, {
+    ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
+    STALL_SECONDS: 3,
+  })
+  await daemon.line(/segment finished/)
+  Object.assign(camera.faults, { rtpStops: true, rtcpStops: true })
+  camera.disconnectAll()
+  await daemon.line(/camera sends no video yet on \/Preview_01_main/)
+  await sleep(5000)
+  Object.assign(camera.faults, { rtpStops: false, rtcpStops: false })
+  await nextSegment(daemon, /recording started .*tries/)
+  await daemon.stop()
+  assert.deepEqual(
+    (await gapsOf(folder)).map(({ reason }) => reason),
+    ['no video'],
+  )
+})
+
 const silence = async (camera: RtspCamera, ms: number): Promise<void> => {
   camera.faults.silent = true
   await sleep(ms)

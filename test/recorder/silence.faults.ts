@@ -59,7 +59,7 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
     await recordSeconds(camera, 2)
     const faultFrame = camera.frameNow
     camera.faults.silent = true
-    const noticed = await secondsUntil(daemon, /stalled: no new video/)
+    const noticed = await secondsUntil(daemon, /has fallen silent/)
     await sleep(60_000 - noticed * 1000)
     const overFrame = camera.frameNow
     camera.faults.silent = false

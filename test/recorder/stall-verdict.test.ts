@@ -38,6 +38,11 @@ const cases: [string, Partial<RunFacts>, Stall | undefined][] = [
     { hasBegun: false, unansweredMs: 7500, noVideoMs: 7500 },
     'no answer',
   ],
+  [
+    'the file of a camera that falls silent may have grown for the last time before its last frame came',
+    { noVideoMs: 14_800, unwrittenMs: 15_300 },
+    undefined,
+  ],
   ['a file that no longer grows is noticed', { unwrittenMs: 15_000 }, 'file not growing'],
   ['a file that is no longer open is noticed', { noOpenFileMs: 15_000 }, 'no file open'],
   ['a look between two segments sees no file and is no reason', { noOpenFileMs: 5000 }, undefined],
