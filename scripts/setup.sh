@@ -9,7 +9,7 @@ tools=(ffmpeg ffprobe lsof flock setpriv prlimit)
 quiet=
 for option in "$@"; do
   case $option in
-    --test) tools+=(shellcheck faketime strace) ;;
+    --test) tools+=(shellcheck faketime strace openssl) ;;
     --quiet) quiet=yes ;;
     *)
       complain "usage: $0 [--test] [--quiet]"
