@@ -116,7 +116,8 @@ export class CameraRecorder {
       if (end.why !== 'stream changed') this.#failures += 1
       this.#gaps.failed(gapReason(end))
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
-      this.#lateVideo = kind === 'no video'
+      const isUnsent = end.why === 'stalled' && end.stall === 'no video since the start'
+      this.#lateVideo = kind === 'no video' || (isUnsent && !this.#lateVideo)
       const tookMs = clock.monotonicMs() - startedMs
       const failures = Math.max(1, this.#failures)
       const delayMs = restartDelayMs({ failures, kind, tookMs }, Math.random())

@@ -59,6 +59,8 @@ export class FfmpegRun {
   videoRoseMs: number
   /** Since when an RTSP camera owes an answer; undefined once it has described what it sends. */
   owesAnswerSinceMs: number | undefined
+  /** Since when it has described what it sends, and sent nothing of it that tells more; undefined where that may be late. */
+  unsentSinceMs: number | undefined
   /** When it was known what the camera sends. */
   connectedMs: number | undefined
   /** When its first video packet was reported; monotonic. */
@@ -76,6 +78,7 @@ export class FfmpegRun {
   readonly #reader = new StreamReader()
   readonly #ticksPerSecond: number
   readonly #stallAfterMs: number
+  readonly #lateVideo: boolean
   /** A wait of which the time stamp is still to come, in seconds. */
   #wait: number | undefined
   #closed = 0
@@ -93,6 +96,7 @@ export class FfmpegRun {
     this.#clock = options.clock
     this.#clockSteps = new ClockSteps(options.clock, 'monotonicMs')
     this.#stallAfterMs = options.stallAfterMs
+    this.#lateVideo = options.lateVideo
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
@@ -221,8 +225,12 @@ export class FfmpegRun {
     if (this.connectedMs !== undefined) return
     const nowMs = this.#clock.monotonicMs()
     if (line.includes('Successfully connected')) this.owesAnswerSinceMs &&= nowMs
-    if (line.endsWith('SDP:')) this.owesAnswerSinceMs = undefined
+    if (line.endsWith('SDP:')) {
+      this.owesAnswerSinceMs = undefined
+      if (!this.#lateVideo) this.unsentSinceMs = nowMs
+    }
     if (!line.includes('Input #')) return
+    this.unsentSinceMs = undefined
     this.connectedMs = nowMs
     listener.connected()
   }

@@ -3,6 +3,8 @@ export interface RunFacts {
   alive: boolean
   /** How long the camera has owed an answer; 0 once it has described what it sends. */
   unansweredMs: number
+  /** How long the camera has described what it sends, and sent nothing of it; 0 where that may be late. */
+  unsentMs: number
   /** Whether it has told what the camera sends. */
   isConnected: boolean
   /** Whether it has written video at all. */
@@ -29,6 +31,8 @@ export type Stall =
 /** How late the first video may be; where a camera is connected, for some send a keyframe a minute. */
 const firstVideoMs = 40_000
 const firstKeyframeMs = 90_000
+/** FFmpeg itself looks at 5 s of what comes before it gives up. */
+const unsentAtMostMs = 8000
 
 /** Open files are looked at every 5 s, and one look may fall between two segments. */
 const leastUnseenMs = 7500
@@ -39,6 +43,7 @@ export function stallVerdict(facts: RunFacts, stallAfterMs: number): Stall | und
   if (facts.fileDeleted) return 'file deleted'
   if (!facts.hasBegun) {
     if (facts.unansweredMs >= stallAfterMs / 2) return 'no answer'
+    if (facts.unsentMs >= Math.max(stallAfterMs, unsentAtMostMs)) return 'no video since the start'
     const mostMs = facts.isConnected ? firstKeyframeMs : firstVideoMs
     const isLate = facts.noVideoMs >= Math.max(stallAfterMs, mostMs)
     return isLate ? 'no video since the start' : undefined

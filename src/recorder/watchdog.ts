@@ -138,6 +138,7 @@ export class Watchdog {
     const facts = {
       alive: isAlive(run.pid),
       unansweredMs: run.owesAnswerSinceMs === undefined ? 0 : now - run.owesAnswerSinceMs,
+      unsentMs: run.unsentSinceMs === undefined ? 0 : now - run.unsentSinceMs,
       fileDeleted: written?.isDeleted ?? false,
       isConnected: run.connectedMs !== undefined,
       hasBegun: run.frames > 0,

@@ -47,6 +47,8 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
 
   first.process.kill('SIGKILL')
   await first.ended
+  // A second without a frame is the shortest gap.
+  await sleep(2000)
   const second = await start()
   await nextSegment(second, /recording started/)
   await second.stop()
@@ -78,7 +80,8 @@ test('the gap of a camera that describes a stream, and sends nothing of it, is o
   Object.assign(camera.faults, { rtpStops: true, rtcpStops: true })
   camera.disconnectAll()
   await daemon.line(/camera sends no video yet on \/Preview_01_main/)
-  await sleep(5000)
+  // Longer than it took to say so: the reason of a gap is what held longest.
+  await sleep(12_000)
   Object.assign(camera.faults, { rtpStops: false, rtcpStops: false })
   await nextSegment(daemon, /recording started .*tries/)
   await daemon.stop()

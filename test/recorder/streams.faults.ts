@@ -37,7 +37,7 @@ describe('what cameras send', { concurrency: 6 }, () => {
         const number = expected.size + 1
         settings[`CAMERA_${number}_NAME`] = name
         settings[`CAMERA_${number}_URL`] = camera.url
-        const picture = video === 'h264' ? 'h264,avc1,640,360' : 'hevc,hev1,640,360'
+        const picture = video === 'h264' ? 'h264,avc1,640,360' : 'hevc,hvc1,640,360'
         expected.set(name, audio === 'none' ? picture : `${picture} aac,mp4a`)
       }
     const folder = await temporaryFolder(t)
@@ -102,7 +102,7 @@ describe('what cameras send', { concurrency: 6 }, () => {
     assert.deepEqual(await Promise.all(files.map(streamsOf)), [
       'h264,avc1,640,360 aac,mp4a',
       'h264,avc1,320,180 aac,mp4a',
-      'hevc,hev1,640,360 aac,mp4a',
+      'hevc,hvc1,640,360 aac,mp4a',
     ])
     for (const file of files) await assertPlays(file)
     const counters = await Promise.all(files.map(frameCounters))
