@@ -150,7 +150,7 @@ export function childVariables(): Record<string, string | undefined> {
 /** The host by way of which FFmpeg connects over HTTP and TLS, if any. */
 export function proxyHost(): string | undefined {
   const { http_proxy: proxy = '' } = process.env
-  return URL.canParse(proxy) ? new URL(proxy).hostname : undefined
+  return URL.canParse(proxy) ? new URL(proxy).hostname.replace(/^\[|\]$/g, '') : undefined
 }
 
 /** One line for one fault: what is wrong, where, and what to write instead. */

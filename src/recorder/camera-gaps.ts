@@ -206,7 +206,7 @@ const byDiagnosis: Record<Diagnosis['kind'], string> = {
   other: 'FFmpeg died',
 }
 
-const byStall: Record<Exclude<Stall, 'no answer'>, string> = {
+const byStall: Record<Stall, string> = {
   'process gone': 'FFmpeg died',
   'file deleted': 'file deleted',
   'no file open': 'no file open',

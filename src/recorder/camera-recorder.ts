@@ -12,6 +12,7 @@ import { hostOf, withoutCredentials } from './camera-url.ts'
 import { closeAbandoned } from './abandoned-segments.ts'
 import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
+import { lookAtConnection } from './connection-look.ts'
 import { FfmpegLines } from './ffmpeg-lines.ts'
 import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
 import {
@@ -116,8 +117,7 @@ export class CameraRecorder {
       if (end.why !== 'stream changed') this.#failures += 1
       this.#gaps.failed(gapReason(end))
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
-      const isUnsent = end.why === 'stalled' && end.stall === 'no video since the start'
-      this.#lateVideo = kind === 'no video' || (isUnsent && !this.#lateVideo)
+      this.#lateVideo = kind === 'no video'
       const tookMs = clock.monotonicMs() - startedMs
       const failures = Math.max(1, this.#failures)
       const delayMs = restartDelayMs({ failures, kind, tookMs }, Math.random())
@@ -201,10 +201,13 @@ export class CameraRecorder {
     signal.addEventListener('abort', stop, { once: true })
     const ended = new AbortController()
     const keptUp = written.keepUp(ended.signal)
+    const lookedAt = lookAtConnection(run, how, ended.signal).then((found) => {
+      if (found) run.refuse(found)
+    })
     const end = await run.ended
     lines.finish()
     ended.abort()
-    await keptUp
+    await Promise.all([keptUp, lookedAt])
     signal.removeEventListener('abort', stop)
     this.#run = undefined
     if (run.finishedSegment) this.#failures = 0

@@ -77,7 +77,7 @@ export function recordingInput(
   return {
     args: [
       // The plus in front leaves it at one line where the same is said again and again.
-      ...['-hide_banner', '-nostdin', '-loglevel', '+level+verbose'],
+      ...['-hide_banner', '-nostdin', '-loglevel', '+level+info'],
       ...['-nostats', '-stats_period', String(reportEverySeconds)],
       ...['-progress', `pipe:${progressPipe}`],
       // Threads that decode a frame each would each hold one back.

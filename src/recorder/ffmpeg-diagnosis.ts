@@ -127,9 +127,9 @@ const rules: Rule[] = [
   ],
 ]
 
-/** Whether a line of FFmpeg's may tell why it ends: neither news, nor what a camera describes itself with. */
+/** Whether a line of FFmpeg's may tell why it ends, and is no news. */
 export function mayTellWhy(line: string): boolean {
-  return !/\[(info|verbose|debug)\]|^[a-z]=|^ +Last message repeated/.test(line)
+  return !/\[(info|verbose|debug)\]|^ +Last message repeated/.test(line)
 }
 
 /**
@@ -184,6 +184,11 @@ export function sayHabit(camera: Camera, afterMs: number): string {
 /** What is wrong where a camera lets us wait for an answer. */
 export function noAnswer(camera: Camera): Diagnosis {
   return { kind: 'no answer', text: sayNoAnswer(placeOf(camera)) }
+}
+
+/** What is wrong where a camera describes a stream, and sends nothing of it. */
+export function noVideo(camera: Camera): Diagnosis {
+  return { kind: 'no video', text: sayNoVideo(placeOf(camera)) }
 }
 
 function sayNoAnswer({ address }: Place): string {

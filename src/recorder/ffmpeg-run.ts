@@ -6,7 +6,7 @@ import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
-import { diagnose, mayTellWhy, noAnswer, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import { diagnose, mayTellWhy, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import {
   isAsExpected,
   isSilence,
@@ -22,7 +22,7 @@ import { RunTimes } from './timing/run-times.ts'
 export type RunEnd =
   | { why: 'stopped' }
   /** `lines` are the last that it said. */
-  | { why: 'stalled'; stall: Exclude<Stall, 'no answer'>; lines: string[] }
+  | { why: 'stalled'; stall: Stall; lines: string[] }
   /** The camera sends something else than FFmpeg was started for. */
   | { why: 'stream changed'; found: StreamInfo }
   /** Another FFmpeg records this camera. */
@@ -57,10 +57,6 @@ export class FfmpegRun {
   readonly startedMs: number
   /** When its count of video packets last rose, on the monotonic clock. */
   videoRoseMs: number
-  /** Since when an RTSP camera owes an answer; undefined once it has described what it sends. */
-  owesAnswerSinceMs: number | undefined
-  /** Since when it has described what it sends, and sent nothing of it that tells more; undefined where that may be late. */
-  unsentSinceMs: number | undefined
   /** When it was known what the camera sends. */
   connectedMs: number | undefined
   /** When its first video packet was reported; monotonic. */
@@ -78,7 +74,6 @@ export class FfmpegRun {
   readonly #reader = new StreamReader()
   readonly #ticksPerSecond: number
   readonly #stallAfterMs: number
-  readonly #lateVideo: boolean
   /** A wait of which the time stamp is still to come, in seconds. */
   #wait: number | undefined
   #closed = 0
@@ -96,11 +91,9 @@ export class FfmpegRun {
     this.#clock = options.clock
     this.#clockSteps = new ClockSteps(options.clock, 'monotonicMs')
     this.#stallAfterMs = options.stallAfterMs
-    this.#lateVideo = options.lateVideo
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
-    if (isRtsp) this.owesAnswerSinceMs = this.startedMs
     this.#ticksPerSecond = isRtsp
       ? videoTicksPerSecond
       : (known?.ticksPerSecond ?? flvTicksPerSecond)
@@ -140,13 +133,7 @@ export class FfmpegRun {
 
   /** Ends it cleanly if it still listens; else soon by SIGKILL. */
   stalled(stall: Stall): void {
-    const isUnanswered = stall === 'no answer'
-    this.#end(
-      isUnanswered
-        ? { why: 'ended', diagnosis: noAnswer(this.camera) }
-        : { why: 'stalled', stall, lines: [] },
-      deafMs,
-    )
+    this.#end({ why: 'stalled', stall, lines: [] }, deafMs)
   }
 
   /** Ends it for what the camera does. */
@@ -211,28 +198,16 @@ export class FfmpegRun {
     listener.line(line)
     const [, number] = /\[info\] (-?\d+\.\d{6})$/.exec(line) ?? []
     if (number !== undefined) return this.#readNumber(Number(number))
-    this.#readConnection(line, listener)
+    if (this.connectedMs === undefined && line.includes('Input #')) {
+      this.connectedMs = this.#clock.monotonicMs()
+      listener.connected()
+    }
     const [, opened] = /\[info\] Opening '(.+\.mp4)' for writing/.exec(line) ?? []
     if (opened) listener.segmentOpened(basename(opened))
     const { stream } = this.#reader
     if (this.#reader.read(line) && stream && !isAsExpected(this.camera, this.#known, stream))
       this.#end({ why: 'stream changed', found: stream })
     return mayTellWhy(line)
-  }
-
-  /** How far the connection has come. */
-  #readConnection(line: string, listener: RunListener): void {
-    if (this.connectedMs !== undefined) return
-    const nowMs = this.#clock.monotonicMs()
-    if (line.includes('Successfully connected')) this.owesAnswerSinceMs &&= nowMs
-    if (line.endsWith('SDP:')) {
-      this.owesAnswerSinceMs = undefined
-      if (!this.#lateVideo) this.unsentSinceMs = nowMs
-    }
-    if (!line.includes('Input #')) return
-    this.unsentSinceMs = undefined
-    this.connectedMs = nowMs
-    listener.connected()
   }
 
   /** Of a wait that the filter tells: its length, negative, and then a time stamp (see bridge.ts). */

@@ -48,6 +48,8 @@ export class RecordingFaults {
   #begunMs: number | undefined
   #soundMs = 0
   #sounds = 0
+  #frames = 0
+  #seenMs = 0
   /** How many frames had been passed on when, oldest first; those on the disk are left out. */
   #passed: { atMs: number; frames: number }[] = []
   /** Since when a frame has been late at every look. */
@@ -82,14 +84,21 @@ export class RecordingFaults {
     this.#begunMs = begunMs
     this.#soundMs = begunMs
     this.#sounds = 0
+    this.#frames = 0
+    this.#seenMs = begunMs
     this.#passed = []
     this.#lateSinceMs = undefined
   }
 
-  #soundFault({ nowMs, stream, soundsWritten }: RecordingFacts): RecordingFault | undefined {
+  #soundFault(facts: RecordingFacts): RecordingFault | undefined {
+    const { nowMs, stream, framesPassed, soundsWritten } = facts
     const { audio } = stream
     const { number, audio: wanted } = this.#camera
+    // While no picture comes either, it isn't the sound that is missing.
+    if (framesPassed === this.#frames) this.#soundMs += nowMs - this.#seenMs
     if (soundsWritten > this.#sounds) this.#soundMs = nowMs
+    this.#frames = framesPassed
+    this.#seenMs = nowMs
     this.#sounds = soundsWritten
     if (audio === undefined || wanted === 'none') return undefined
     const silence = `CAMERA_${number}_AUDIO=none in .env ends this line`

@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { Clock } from '../daemon/clock.ts'
 import { isoLocal } from '../daemon/local-time.ts'
 import type { Log } from '../daemon/logger.ts'
+import { UnfamiliarMp4 } from '../mp4/boxes.ts'
 import { FragmentReader, indexWindowBytes, type Fragment } from '../mp4/fragmented-mp4.ts'
 import type { TrackHeader } from '../mp4/track-header.ts'
 import { spanOf, type FootageSpan } from '../segments/closed-segments.ts'
@@ -34,6 +35,10 @@ interface Begun {
   range: SegmentRange
   lastStamp: number
   firstStamp: number | undefined
+  /** Once they are known. */
+  times?: SegmentTimes | undefined
+  /** Whether it is said that it can't be closed. */
+  isSaid?: boolean
 }
 
 /** The segment that is being written, as the last look saw it. */
@@ -112,7 +117,7 @@ export class RunSegments {
   /** FFmpeg has ended; returns when everything that it left behind is in `recordings/`. */
   async finish(): Promise<void> {
     await this.#inTurn(async () => {
-      await this.#readOn()
+      await this.#readOn().catch((error: unknown) => this.#sayUnread(error))
       await this.#closeFinished(true)
     })
   }
@@ -125,13 +130,27 @@ export class RunSegments {
 
   async #tick(): Promise<void> {
     try {
+      await this.#look()
       await this.#sync()
       await this.#readOn()
       await this.#closeFinished(false)
     } catch (error) {
-      const { camera, log } = this.#deps
-      log.debug({ camera, error }, 'segments not looked at')
+      this.#sayUnread(error)
     }
+  }
+
+  #sayUnread(error: unknown): void {
+    const { camera, log } = this.#deps
+    log.debug({ camera, error }, 'segments not looked at')
+  }
+
+  /** How far the newest has grown, before a slow disk makes us wait. */
+  async #look(): Promise<void> {
+    const segment = this.#begun.at(-1)
+    const info = segment && (await (await this.#open(segment))?.stat())
+    if (!segment || !info) return
+    segment.isDeleted = info.nlink === 0
+    this.#note(segment, info.size)
   }
 
   /** Puts what FFmpeg has written on the disk: a power cut takes no more than 5 s. */
@@ -175,7 +194,8 @@ export class RunSegments {
   #note(segment: Begun, bytes: number): void {
     if (segment !== this.#begun.at(-1)) return
     const { clock, times } = this.#deps
-    const grewMs = bytes > segment.bytes ? clock.monotonicMs() : (this.#written?.grewMs ?? 0)
+    const seenBytes = this.#written?.file === segment.file ? this.#written.bytes : 0
+    const grewMs = bytes > seenBytes ? clock.monotonicMs() : (this.#written?.grewMs ?? 0)
     const { file, isDeleted } = segment
     this.#written = { file, bytes, grewMs, isDeleted, ...times.read }
   }
@@ -198,11 +218,12 @@ export class RunSegments {
       if (!segment.reader) return
       // It may not be there whole; then it is read once more.
       if (!segment.tracks) delete (segment as Partial<Begun>).reader
-      else {
+      else if (error instanceof UnfamiliarMp4) {
         segment.isUnreadable = true
         this.#isBroken = true
-        log.debug({ camera, file: segment.file, error }, 'segment cannot be read')
-      }
+        const sentence = 'segment cannot be read: its times, and those of the next, are guessed'
+        log.warn({ camera, file: segment.file, error }, sentence)
+      } else throw error
     }
   }
 
@@ -233,28 +254,33 @@ export class RunSegments {
       if (!isOver && !segment.isClosedByFfmpeg) return
       const [first, end] = segment.range.frames
       const isTimed = end > first && !this.#isBroken
-      const times = isTimed ? this.#deps.times.of(segment.range, isOver) : undefined
-      if (isTimed && !times && !isOver) return
+      if (isTimed) segment.times ??= this.#deps.times.of(segment.range, isOver)
+      if (isTimed && !segment.times && !isOver) return
+      const isClosed = await this.#close(segment)
+      // On a full disk it is tried again.
+      if (!isClosed && !isOver) return
       this.#begun.shift()
-      await this.#close(segment, times)
+      await segment.handle?.close().catch(() => {})
     }
   }
 
-  async #close(segment: Begun, times: SegmentTimes | undefined): Promise<void> {
+  /** Answers whether it could be closed. */
+  async #close(segment: Begun): Promise<boolean> {
     const { camera, segments, log, onFootage } = this.#deps
     const claimed = await segment.claimed
     try {
       const mtimeMs = (await segment.handle?.stat())?.mtimeMs
-      const facts = this.#factsOf(segment, times, mtimeMs)
+      const facts = this.#factsOf(segment, segment.times, mtimeMs)
       const closed = await segments.close(claimed, facts)
-      if (!closed) return
       const seconds = facts && Math.round(facts.durationSeconds * 100) / 100
-      log.info({ camera, ...closed, seconds }, 'segment finished')
+      if (closed) log.info({ camera, ...closed, seconds }, 'segment finished')
       if (facts) onFootage(spanOf(facts))
+      return true
     } catch (error) {
-      log.error({ camera, file: claimed, error }, 'segment not moved out of recordings/open/')
-    } finally {
-      await segment.handle?.close().catch(() => {})
+      const sentence = 'segment not moved out of recordings/open/'
+      if (!segment.isSaid) log.error({ camera, file: claimed, error }, sentence)
+      segment.isSaid = true
+      return false
     }
   }
 

@@ -1,10 +1,6 @@
 /** What the watchdog knows of one FFmpeg. Durations by a clock that only rises. */
 export interface RunFacts {
   alive: boolean
-  /** How long the camera has owed an answer; 0 once it has described what it sends. */
-  unansweredMs: number
-  /** How long the camera has described what it sends, and sent nothing of it; 0 where that may be late. */
-  unsentMs: number
   /** Whether it has told what the camera sends. */
   isConnected: boolean
   /** Whether it has written video at all. */
@@ -21,7 +17,6 @@ export interface RunFacts {
 
 export type Stall =
   | 'process gone'
-  | 'no answer'
   | 'file deleted'
   | 'no file open'
   | 'file not growing'
@@ -31,10 +26,8 @@ export type Stall =
 /** How late the first video may be; where a camera is connected, for some send a keyframe a minute. */
 const firstVideoMs = 40_000
 const firstKeyframeMs = 90_000
-/** FFmpeg itself looks at 5 s of what comes before it gives up. */
-const unsentAtMostMs = 8000
 
-/** Open files are looked at every 5 s, and one look may fall between two segments. */
+/** One look at open files may fall between two segments; the next is 5 s later. */
 const leastUnseenMs = 7500
 
 /** Why a recording has stalled, or undefined while it is healthy or may still be starting up. */
@@ -42,8 +35,6 @@ export function stallVerdict(facts: RunFacts, stallAfterMs: number): Stall | und
   if (!facts.alive) return 'process gone'
   if (facts.fileDeleted) return 'file deleted'
   if (!facts.hasBegun) {
-    if (facts.unansweredMs >= stallAfterMs / 2) return 'no answer'
-    if (facts.unsentMs >= Math.max(stallAfterMs, unsentAtMostMs)) return 'no video since the start'
     const mostMs = facts.isConnected ? firstKeyframeMs : firstVideoMs
     const isLate = facts.noVideoMs >= Math.max(stallAfterMs, mostMs)
     return isLate ? 'no video since the start' : undefined

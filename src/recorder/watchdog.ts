@@ -41,8 +41,8 @@ interface Watched {
   current?: CurrentFile
   readonly bytesRate: SteadyRate
   readonly framesRate: SteadyRate
-  /** When lsof last saw a file of it open; monotonic. */
-  seenOpenMs: number
+  /** When lsof first saw no file of it open, and none since; monotonic. */
+  unseenSinceMs: number | undefined
   /** As of the last look; undefined where open files can't be seen. */
   noOpenFileMs: number | undefined
   saidThatItWaits: boolean
@@ -79,7 +79,7 @@ export class Watchdog {
   watch(run: FfmpegRun, segments: RunSegments, faults: RecordingFaults): void {
     this.#watched.set(run, {
       ...{ run, segments, faults, bytesRate: new SteadyRate(), framesRate: new SteadyRate() },
-      seenOpenMs: this.#clock.monotonicMs(),
+      unseenSinceMs: undefined,
       noOpenFileMs: 0,
       saidThatItWaits: false,
     })
@@ -104,10 +104,10 @@ export class Watchdog {
   /** Whether frames come, and files grow, in every run that has begun. */
   #isAllWell(): boolean {
     const nowMs = this.#clock.monotonicMs()
-    return [...this.#watched.values()].every(({ run, segments }) => {
+    return [...this.#watched.values()].every(({ run, segments, unseenSinceMs }) => {
       const grewMs = segments.written?.grewMs ?? nowMs
       const isQuiet = nowMs - run.videoRoseMs > growsEveryMs || nowMs - grewMs > growsEveryMs
-      return run.frames === 0 || !isQuiet
+      return run.frames === 0 || (!isQuiet && unseenSinceMs === undefined)
     })
   }
 
@@ -120,8 +120,9 @@ export class Watchdog {
     for (const one of watched) {
       // There is no file before there is video to write.
       const isOpen = files?.some((file) => isOf(one.run, file))
-      if (one.run.frames === 0 || isOpen) one.seenOpenMs = nowMs
-      one.noOpenFileMs = files && nowMs - one.seenOpenMs
+      if (one.run.frames === 0 || isOpen) one.unseenSinceMs = undefined
+      else one.unseenSinceMs ??= nowMs
+      one.noOpenFileMs = files && nowMs - (one.unseenSinceMs ?? nowMs)
     }
     if (this.#source === this.#openFiles.source) return
     this.#source = this.#openFiles.source
@@ -137,8 +138,6 @@ export class Watchdog {
     this.#see(watched, now)
     const facts = {
       alive: isAlive(run.pid),
-      unansweredMs: run.owesAnswerSinceMs === undefined ? 0 : now - run.owesAnswerSinceMs,
-      unsentMs: run.unsentSinceMs === undefined ? 0 : now - run.unsentSinceMs,
       fileDeleted: written?.isDeleted ?? false,
       isConnected: run.connectedMs !== undefined,
       hasBegun: run.frames > 0,

@@ -2,7 +2,7 @@
 export interface SegmentFacts {
   /** For how long of our own monotonic clock neither its size nor its mtime has changed. */
   stableMs: number
-  /** Whether a process has it open for writing; undefined where that can't be seen. */
+  /** Whether a process has it open, for writing or in `open/` at all; undefined where that can't be seen. */
   hasWriter: boolean | undefined
   /** Whether it still lies in `recordings/open/`. */
   inOpen: boolean

@@ -232,7 +232,9 @@ export class SegmentFinder {
     }
     if (!seen) return () => undefined
     const written = new Set(seen.filter(({ writable }) => writable).map(({ path }) => path))
-    return ({ path }) => written.has(path)
+    const opened = new Set(seen.map(({ path }) => path))
+    // What the recorder still reads it will close itself, when its times are known.
+    return ({ path, inOpen }) => (inOpen ? opened : written).has(path)
   }
 
   async #deliver(pending: Pending): Promise<void> {

@@ -100,3 +100,12 @@ test('a disk that is slow for a while is none, nor a frame each four seconds', (
   })
   assert.deepEqual(rare.said, [])
 })
+
+test('a camera that pauses altogether is not taken for a microphone that is off', () => {
+  const until = (second: number): number => Math.min(second, 100)
+  const { said } = seen(200, (second) => ({
+    ...{ framesPassed: 25 * until(second), framesWritten: 25 * until(second) },
+    soundsWritten: 8 * until(second),
+  }))
+  assert.deepEqual(said, [])
+})

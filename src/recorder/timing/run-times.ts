@@ -328,8 +328,11 @@ export class RunTimes {
   /** Drops what nobody will ask for, but for what helps to settle what comes. */
   #forget(): void {
     const settled = this.#settled.at(-1)
-    const keep = settled && this.#frames.from(settled.stamp - contextSeconds)
-    const fragment = this.#fragments.findLast(({ frames }) => frames <= (keep ?? 0))
+    const old = settled && this.#frames.from(settled.stamp - contextSeconds)
+    // A segment that is over will be asked for, whenever its times are known.
+    const asked = (this.#begins[1] ?? Infinity) - usualOf - 2
+    const keep = Math.min(old ?? 0, asked)
+    const fragment = this.#fragments.findLast(({ frames }) => frames <= keep)
     if (!fragment || fragment.frames <= this.#frames.firstIndex) return
     const ofFrames = this.#arrivalsOfFrames()
     const lowest = this.#frames.lowestBefore(fragment.frames, ofFrames)

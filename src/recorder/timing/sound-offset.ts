@@ -78,7 +78,8 @@ export class SoundOffset {
 
   #note(offs: { at: number; off: number }[]): void {
     this.#startedAt ??= offs[0]?.at
-    if (this.#offset === undefined) this.#probes.push(...offs)
+    const untilAt = (this.#startedAt ?? 0) + untilSeconds
+    if (this.#offset === undefined) this.#probes.push(...offs.filter(({ at }) => at <= untilAt))
   }
 
   /** Undefined while it isn't known yet. */

@@ -137,3 +137,13 @@ describe('sound', () => {
         }
       })
 })
+
+test('segments of a camera that makes up for a delay for minutes are closed all the same', () => {
+  const seconds = 1000
+  const scene = { seconds, hold: { from: 590, until: 600, speed: 1.05 } }
+  for (const version of ['by picture', 'by timer'] satisfies Version[]) {
+    const segments = simulateRun(scene, version, 60)
+    const frames = segments.reduce((sum, { taken }) => sum + taken.length, 0)
+    assert.ok(frames >= seconds * 25 - 2, `${frames} frames`)
+  }
+})
