@@ -19,8 +19,16 @@ main() {
   while (($# > 0)); do
     case $1 in
       --faults) kind=faults ;;
-      --ffmpeg) suite=${2:-} && shift ;;
-      --node) version=${2:-} && shift ;;
+      --ffmpeg)
+        suite=${2:-}
+        [[ -n $suite ]] || usage
+        shift
+        ;;
+      --node)
+        version=${2:-}
+        [[ -n $version ]] || usage
+        shift
+        ;;
       *) usage ;;
     esac
     shift || usage

@@ -17,7 +17,11 @@ let hasPrlimit: boolean | undefined
  * prlimit there is no limit; setup.sh and check.sh say that it is missing.
  */
 export function withMemory(bytes: number, command: string[]): string[] {
-  hasPrlimit ??= spawnSync('prlimit', ['--version']).status === 0
-  if (!hasPrlimit) return command
+  if (hasPrlimit === undefined) {
+    const { status, error } = spawnSync('prlimit', ['--version'])
+    // For want of a file handle it may fail now, and work in a moment.
+    if (status !== null || error?.message.includes('ENOENT')) hasPrlimit = status === 0
+  }
+  if (hasPrlimit === false) return command
   return ['prlimit', `--data=${Math.min(bytes, Math.floor(totalmem() / 2))}`, '--', ...command]
 }

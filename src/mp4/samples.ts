@@ -1,7 +1,7 @@
 import { need } from './boxes.ts'
 
-/** More than any segment of ours holds: half a day of video and sound. */
-const mostSamples = 4_000_000
+/** More than a day of video or sound holds, at 120 frames a second or 96 kHz. */
+const mostSamples = 16_000_000
 /** FFmpeg takes larger ones for damage. */
 export const durationLimit = 2 ** 31
 const offsetLimit = 2 ** 28

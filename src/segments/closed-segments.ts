@@ -1,5 +1,4 @@
 import { rm, stat } from 'node:fs/promises'
-import { ignoreMissing } from './folders.ts'
 import { Journal } from './journal.ts'
 
 /** Pairs of a time stamp in the file (or the number of a frame in it), and seconds since `start`. */
@@ -46,10 +45,10 @@ export interface FootageSpan {
 /** So many days of lines are kept in memory: those in which one file is looked for. */
 const daysRead = 4
 
-/** What the recorder knows of the segments that it has closed: one line each, by the day when it closed them. */
+/** What the recorder knows of the segments that it has closed: one line each, by the day of its name. */
 export class ClosedSegments {
   readonly #journal: Journal<ClosedSegment>
-  #read = new Map<string, { bytes: number; lines: Map<string, ClosedSegment> }>()
+  readonly #read = new Map<string, Read>()
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
@@ -65,8 +64,8 @@ export class ClosedSegments {
     const spans = new Map<string, FootageSpan[]>()
     const days = await this.#journal.days()
     for (const day of days.slice(-daysRead))
-      for (const line of await this.#journal.lines(day)) {
-        if (line.camera === undefined || line.isFinal || !isWhole(line)) continue
+      for (const line of (await this.#linesOf(day)).values()) {
+        if (line.isFinal) continue
         const before = spans.get(line.camera) ?? []
         spans.set(line.camera, [...before.slice(1 - count), spanOf(line)])
       }
@@ -98,17 +97,34 @@ export class ClosedSegments {
       await rm(this.#journal.path(one), { force: true })
   }
 
+  /** What can be read of a day; what can't, a disk has lost. */
   async #linesOf(day: string): Promise<Map<string, ClosedSegment>> {
-    const bytes = (await stat(this.#journal.path(day)).catch(ignoreMissing))?.size ?? 0
-    const known = this.#read.get(day)
-    if (known?.bytes === bytes) return known.lines
-    const lines = new Map<string, ClosedSegment>()
-    for (const line of await this.#journal.lines(day))
-      if (isWhole(line)) lines.set(keyOf(line.device, line.inode), line)
-    this.#read.set(day, { bytes, lines })
-    for (const old of [...this.#read.keys()].sort().slice(0, -daysRead)) this.#read.delete(old)
-    return lines
+    const read = this.#read.get(day) ?? { bytes: 0, lines: new Map(), reading: Promise.resolve() }
+    // Those that were used last stay.
+    this.#read.delete(day)
+    this.#read.set(day, read)
+    for (const old of [...this.#read.keys()].slice(0, -daysRead)) this.#read.delete(old)
+    read.reading = read.reading.then(async () => this.#readOn(day, read)).catch(() => {})
+    await read.reading
+    return read.lines
   }
+
+  async #readOn(day: string, read: Read): Promise<void> {
+    const { size } = await stat(this.#journal.path(day))
+    if (size < read.bytes) Object.assign(read, { bytes: 0, lines: new Map() })
+    if (size === read.bytes) return
+    for await (const { line, until } of this.#journal.linesFrom(day, read.bytes)) {
+      if (isWhole(line)) read.lines.set(keyOf(line.device, line.inode), withGoodTimes(line))
+      read.bytes = until
+    }
+  }
+}
+
+/** The lines of a day, as far as they have been read: nothing is ever added but at the end. */
+interface Read {
+  bytes: number
+  lines: Map<string, ClosedSegment>
+  reading: Promise<void>
 }
 
 /** The footage of a segment. */
@@ -130,6 +146,21 @@ function isWhole(line: Partial<ClosedSegment>): line is ClosedSegment {
   return (
     [line.device, line.inode, line.bytes, line.durationSeconds, line.frames].every(
       (number) => typeof number === 'number',
-    ) && !Number.isNaN(Date.parse(line.start ?? ''))
+    ) &&
+    typeof line.camera === 'string' &&
+    !Number.isNaN(Date.parse(line.start ?? ''))
   )
+}
+
+/** Without times where a disk has spoilt them. */
+function withGoodTimes({ times, ...line }: ClosedSegment): ClosedSegment {
+  const tables = [times?.picture, ...(times?.sound === undefined ? [] : [times.sound])]
+  const isGood =
+    Number.isFinite(times?.end) &&
+    tables.every((table) => Array.isArray(table) && table.length > 0 && table.every(isPair))
+  return isGood && times ? { ...line, times } : line
+}
+
+function isPair(pair: unknown): boolean {
+  return Array.isArray(pair) && pair.length === 2 && pair.every(Number.isFinite)
 }

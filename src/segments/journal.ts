@@ -1,6 +1,9 @@
+import { createReadStream } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ignoreMissing, makeFolder, syncFile, syncFolder } from './folders.ts'
+
+const newline = 10
 
 /** A folder of files `YYYY-MM-DD.ndjson`: one JSON object a line, only ever appended to. */
 export class Journal<Line> {
@@ -34,6 +37,26 @@ export class Journal<Line> {
   async lines(day: string): Promise<Partial<Line>[]> {
     const text = (await readFile(this.path(day), 'utf8').catch(ignoreMissing)) ?? ''
     return text.split('\n').flatMap((json) => parseLine(json) ?? [])
+  }
+
+  /** The whole lines of a day behind so many bytes, each with the number of bytes up to its end. */
+  async *linesFrom(
+    day: string,
+    bytes: number,
+  ): AsyncGenerator<{ line: Partial<Line>; until: number }> {
+    let rest: Buffer = Buffer.alloc(0)
+    let until = bytes
+    for await (const piece of createReadStream(this.path(day), { start: bytes })) {
+      const content = Buffer.concat([rest, piece as Buffer])
+      let begin = 0
+      for (let end = content.indexOf(newline); end >= 0; end = content.indexOf(newline, begin)) {
+        until += end + 1 - begin
+        const line = parseLine<Line>(content.toString('utf8', begin, end))
+        begin = end + 1
+        if (line) yield { line, until }
+      }
+      rest = content.subarray(begin)
+    }
   }
 
   path(day: string): string {

@@ -96,7 +96,8 @@ export async function finalize(
     if (!movie) {
       const finalized = await finalizeByTools(deps, path, signal)
       if (finalized.is !== 'playable') return finalized
-      const duration = known?.isFinal ? { durationSeconds: known.durationSeconds } : {}
+      // Time stamps may begin hours from zero.
+      const duration = known ? { durationSeconds: known.durationSeconds } : {}
       return { ...finalized, media: { ...finalized.media, ...duration }, ...start }
     }
     const sound = await soundOf(deps, { movie, path, before })
@@ -146,7 +147,8 @@ async function rewriteMovie(
     if (sound?.is === 'failed') {
       const verdict = await probeMedia(tools.ffprobe, path, signal)
       const media = 'playable' in verdict ? verdict.playable : mediaOf(movie.tracks, 0)
-      return { is: 'playable', media, asItIs: sound.reason }
+      const durationSeconds = known?.durationSeconds ?? media.durationSeconds
+      return { is: 'playable', media: { ...media, durationSeconds }, asItIs: sound.reason }
     }
     const segment = { path, before, known }
     const tracks = tracksOf({ source, movie, sound, known })

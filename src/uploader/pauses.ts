@@ -10,7 +10,7 @@ export interface Pause {
 }
 
 /** Half a day of video. */
-const mostFrames = 4_000_000
+const mostFrames = 16_000_000
 /** Of so many, with a keyframe each second. */
 const mostIndexBytes = 64 * 1024 * 1024
 /** On each side. */

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { open, rm, type FileHandle } from 'node:fs/promises'
+import { lstat, open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../daemon/clock.ts'
 import { describeError } from '../daemon/logger.ts'
 import { readFragmentedSound, type Track } from '../mp4/fragmented-mp4.ts'
-import type { Folders } from '../segments/folders.ts'
+import { ignoreMissing, type Folders } from '../segments/folders.ts'
 import { lastLine, runTool, ToolError, type MediaTools } from './run-tool.ts'
 import { WakeCall } from './wake-call.ts'
 
@@ -66,6 +66,7 @@ export class SoundEncoder {
   /** Encodes what is wished for, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      await this.#discardGone()
       const [wish] = this.#wishes.values()
       if (wish) await this.#fulfil(wish, signal)
       else await this.#wished.sleep(60_000, signal)
@@ -73,6 +74,15 @@ export class SoundEncoder {
     for (const { outcome } of this.#ready.values())
       if ('sound' in outcome) await discard(outcome.sound)
     this.#ready.clear()
+  }
+
+  /** The sound of files that are gone, which nobody will take. */
+  async #discardGone(): Promise<void> {
+    for (const [path, { outcome }] of this.#ready) {
+      if (await lstat(path).catch(ignoreMissing)) continue
+      this.#ready.delete(path)
+      if ('sound' in outcome) await discard(outcome.sound)
+    }
   }
 
   async #fulfil(wish: Wish, signal: AbortSignal): Promise<void> {

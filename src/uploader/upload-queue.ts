@@ -66,7 +66,7 @@ const finishMs = 7000
 const abortMs = 1000
 const fileBackoffCapMs = 60_000
 /** What waits for something else is tried again, should nobody wake it. */
-const waitAtMostMs = 60_000
+const waitAtMostMs = 30 * 60_000
 /** A reason that so many files share is said of no more. */
 const mostSaid = 10
 
@@ -77,6 +77,8 @@ const mostSaid = 10
 export class UploadQueue {
   readonly #deps: QueueDeps
   readonly #waiting = new Map<string, Waiting>()
+  /** What was to be tried again while it was still being tried. */
+  readonly #woken = new Set<string>()
   /** What waited when it was last sorted, oldest first. */
   #order: Waiting[] = []
   #isSorted = true
@@ -112,6 +114,7 @@ export class UploadQueue {
   retry(path: string): void {
     const segment = this.#waiting.get(path)
     if (segment) segment.retryAtMs = 0
+    else this.#woken.add(path)
     this.#changed.ring()
   }
 
@@ -194,7 +197,10 @@ export class UploadQueue {
       const end = await ship(path, (sent) => (progress.sentBytes = sent), signal)
       this.#inFlight.delete(path)
       if (end.why === 'waiting')
-        return this.#add({ ...segment, retryAtMs: clock.monotonicMs() + waitAtMostMs })
+        return this.#add({
+          ...segment,
+          retryAtMs: this.#woken.delete(segment.path) ? 0 : clock.monotonicMs() + waitAtMostMs,
+        })
       problems.over(path)
       if (this.#machine.succeeded()) problems.over('machine')
       // What was found in the store, after an answer was lost, was written as well.

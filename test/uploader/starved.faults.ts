@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { CrashSite, key, mp4Files, name, sha } from './crash-site.ts'
-import { fragmented, fragmentedHevc } from './workbench.ts'
+import { foreign, fragmented } from './workbench.ts'
 
 const isRoot = process.getuid?.() === 0
 const mebibyte = 1024 * 1024
@@ -33,7 +33,7 @@ describe('the uploader', { concurrency: 6 }, () => {
         const install = async () => writeFile(join(tools, tool), wrapper, { mode: 0o700 })
         if (script !== '') await install()
         // A file of our recorder's takes none of them.
-        await site.record(name, await fragmentedHevc())
+        await site.record(name, await foreign())
         const daemon = await site.start({ variables: { PATH: tools } })
         t.diagnostic(await daemon.line(/WARNING.*(uploads wait|upload failed)/))
         assert.deepEqual(await mp4Files(site.folders.recordings), [name])
