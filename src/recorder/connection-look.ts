@@ -4,8 +4,6 @@ import { noAnswer, noVideo, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
 
 const answersWithinMs = 3000
-/** FFmpeg itself looks at 5 s of what comes before it says what is sent. */
-const leastPatienceMs = 8000
 
 export interface Patience {
   stallAfterMs: number
@@ -34,6 +32,6 @@ export async function lookAtConnection(
   if (isOver()) return undefined
   if (answer === '') return noAnswer(camera)
   if (lateVideo) return undefined
-  await clock.sleep(Math.max(stallAfterMs, leastPatienceMs) - stallAfterMs / 2, signal)
+  await clock.sleep(stallAfterMs / 2, signal)
   return isOver() ? undefined : noVideo(camera)
 }
