@@ -17,7 +17,7 @@ import { localTime } from './local-time.ts'
 
 const largestBytes = 10 * 1024 * 1024
 const dayMs = 24 * 3600 * 1000
-/** Logs of any daemon, under their own names. */
+/** The log files of any daemon, without the links to them. */
 const datedLog = /_\d{4}-\d\d-\d\d_[\d-]+\.log$/
 
 export interface LogFileOptions {

@@ -40,7 +40,7 @@ export interface RunListener {
   /** FFmpeg has begun a segment, in `open/` under this name. */
   segmentOpened(file: string): void
   /** FFmpeg has closed the oldest segment that it had begun. */
-  segmentClosed(file: string): void
+  segmentClosed(): void
   /** A line of FFmpeg's stderr. */
   line(text: string): void
 }
@@ -160,9 +160,9 @@ export class FfmpegRun {
   #readPipes(listener: RunListener): void {
     const [, segmentList, progress] = this.#child.outputs
     if (!segmentList || !progress) return
-    createInterface({ input: segmentList }).on('line', (line) => {
+    createInterface({ input: segmentList }).on('line', () => {
       this.#closed += 1
-      listener.segmentClosed(line.split(',')[0] ?? '')
+      listener.segmentClosed()
     })
     let text = ''
     progress.setEncoding('latin1').on('data', (piece: string) => {

@@ -70,14 +70,10 @@ export class OpenSegments {
     return target ? { file: basename(target), bytes: info.size } : undefined
   }
 
-  /** The segments of a camera, or of all, that are in `open/`, oldest first. */
-  async list(camera?: string): Promise<string[]> {
+  /** The segments that are in `open/`, oldest first. */
+  async list(): Promise<string[]> {
     const files = (await readdir(this.#folders.open).catch(ignoreMissing)) ?? []
-    const isWanted = (file: string): boolean => {
-      const name = parseSegmentName(closedName(file))
-      return name !== undefined && (camera === undefined || name.camera === camera)
-    }
-    return files.filter(isWanted).sort()
+    return files.filter((file) => parseSegmentName(closedName(file)) !== undefined).sort()
   }
 
   /**

@@ -9,7 +9,7 @@ export interface RunFacts {
   noOpenFileMs: number | undefined
   /** Whether the file that it writes to has been deleted, and it has no other. */
   fileDeleted: boolean
-  /** How long its file in `open/` has neither grown nor been written to. */
+  /** How long its file in `open/` hasn't grown. */
   unwrittenMs: number
   /** How long its count of video packets hasn't risen; at first, how long it runs. */
   noVideoMs: number

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { withoutCredentials } from './camera-url.ts'
@@ -90,10 +90,6 @@ export class StreamMemory {
     await mkdir(this.#folder, { recursive: true })
     await writeFile(`${file}.new`, JSON.stringify({ source: sourceOf(camera), stream }))
     await rename(`${file}.new`, file)
-  }
-
-  async forget(camera: Camera): Promise<void> {
-    await rm(this.#file(camera), { force: true })
   }
 
   #file(camera: Camera): string {

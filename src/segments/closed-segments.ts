@@ -81,9 +81,12 @@ export class ClosedSegments {
     day: string,
   ): Promise<ClosedSegment | undefined> {
     const days = await this.#journal.days()
-    // It is closed on the day on which it began or the next, unless the clock was set meanwhile.
-    const likely = days.filter((one) => one >= day).slice(0, 2)
-    for (const one of new Set([...likely, ...days.slice(-2)])) {
+    // Its name may have been changed, or be of a clock that was set.
+    for (const one of new Set([
+      day,
+      ...days.filter((later) => later > day).slice(0, 1),
+      ...days.slice(-2),
+    ])) {
       const line = (await this.#linesOf(one)).get(keyOf(file.dev, file.ino))
       if (line?.bytes === file.size) return line
     }

@@ -33,7 +33,7 @@ export interface Folders {
   closed: string
   quarantine: string
   tmp: string
-  /** What each camera sends, as it was last probed. */
+  /** What each camera sends, as it last said. */
   streams: string
 }
 

@@ -55,7 +55,7 @@ const patienceSeconds = 30
 const longestPatienceSeconds = 150
 /** Where most steps add up to less than this share of the whole, time stamps say nothing. */
 const leastShare = 0.2
-/** By more at once time stamps that stand still are never advanced; a longer step is a pause. */
+/** The largest step by which time stamps that stand still are advanced (see bridge.ts); a longer one is a pause. */
 const mostBridged = 1.2
 
 export interface Point extends Knot {

@@ -107,7 +107,7 @@ export class RunTimes {
   waited(atMs: number, stamp: number, seconds: number): void {
     const at = atMs / 1000
     const before = this.#arrivals.findLast((arrival) => arrival.at < at - 0.1)
-    // Its clock may have been set; what it said before it waited is at most one report old.
+    // FFmpeg's wall clock may have been set; what it said before it waited is at most one report old.
     if (before && seconds > at - before.at + reportEverySeconds + reportLate) return
     this.#waits.push({ at, stamp, seconds })
   }
