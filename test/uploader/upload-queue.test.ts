@@ -65,6 +65,28 @@ test('a single slot alternates between the oldest and the newest', async () => {
   await running
 })
 
+test('what waits for its sound takes no turn of the others, until it is ready, however soon', async () => {
+  const tried: string[] = []
+  const { clock, queue, offer, run, stop, ended } = hold(1, async (path) => {
+    tried.push(path)
+    const isFirst = tried.filter((one) => one === path).length === 1
+    // The second is ready before it is known to wait.
+    if (path === '/r/2' && isFirst) queue.retry(path)
+    return isFirst && path !== '/r/3' ? { why: 'waiting' } : done
+  })
+  offer(1, 2, 3)
+  const running = run()
+  await settled()
+  assert.deepEqual(ended, ['/r/3', '/r/2'])
+  await clock.advance(120_000)
+  assert.equal(tried.filter((path) => path === '/r/1').length, 1)
+  queue.retry('/r/1')
+  await settled()
+  assert.deepEqual(ended, ['/r/3', '/r/2', '/r/1'])
+  stop.abort()
+  await running
+})
+
 test('a failing store is said once, tried by one file at a time, and its return is said once', async () => {
   let works = false
   let tries = 0
