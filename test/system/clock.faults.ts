@@ -120,8 +120,9 @@ describe('a clock that is wrong', { concurrency: 6 }, () => {
       await scene.stored(3)
       scene.clock.set(0)
       await scene.stored(6)
-      // As far back as it takes to be where it began.
-      scene.clock.set(startedMs - performance.now() - stepMs)
+      // As far back as it takes to be where it began, in whole seconds: so keyframes fall as they did.
+      const passedMs = Math.ceil((performance.now() - startedMs) / 1000) * 1000
+      scene.clock.set(-passedMs - stepMs)
       await until(60_000, 'names are met', () => suffixed(scene.keys()) >= 2)
       await pair.finish()
       const files = await scene.frames()
