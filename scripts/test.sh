@@ -75,7 +75,7 @@ check() {
 # Puts the FFmpeg of another Debian first in PATH. No chroot: its programs run by its own loader, so
 # that sockets, /proc and lsof are the usual ones. One that is older than a week is fetched anew.
 use_ffmpeg() {
-  local suite=$1 root=$cache/ffmpeg-$1 program libraries
+  local suite=$1 root=$cache/ffmpeg-$1 program libraries version
   [[ $suite =~ ^[a-z]+$ ]] || usage
   [[ -z $(find "$root" -maxdepth 0 -mtime +7 2>/dev/null) ]] || rm -rf "$root"
   if [[ ! -d $root ]]; then
@@ -93,13 +93,15 @@ use_ffmpeg() {
   mkdir "$output/bin"
   for program in ffmpeg ffprobe; do
     printf '#!/bin/sh\nexec "%s" --argv0 %s --library-path "%s" "%s" "$@"\n' \
-      "$(find "$root"/lib64 "$root"/lib -maxdepth 1 -name 'ld-linux*' | head -n 1)" "$program" \
+      "$(find -L "$root"/lib64 "$root"/lib -maxdepth 1 -name 'ld-linux*' | head -n 1)" "$program" \
       "$libraries:$libraries/pulseaudio:$libraries/blas:$libraries/lapack" "$root/usr/bin/$program" \
       >"$output/bin/$program"
     chmod +x "$output/bin/$program"
   done
   export PATH=$output/bin:$PATH
-  say "On $(ffmpeg -version | head -n 1 | cut -d ' ' -f 1-3)"
+  version=$(ffmpeg -version 2>&1 | head -n 1 | cut -d ' ' -f 1-3)
+  [[ $version == ffmpeg* ]] || skip "FFmpeg of Debian $suite can't be run ($version)"
+  say "On $version"
 }
 
 # Puts another Node.js first in PATH: the binary that the npm package `node` has.
