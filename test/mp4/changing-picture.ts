@@ -39,6 +39,7 @@ export async function changingSegment(
 }
 
 interface SegmentOptions extends Pick<Piece, 'codec'> {
+  /** Four seconds of it. */
   sound?: boolean
 }
 
@@ -50,7 +51,7 @@ export async function segmentOf(
   await writeFile(`${path}.units`, units)
   const input = ['-f', codec, '-framerate', String(framesPerSecond), '-i', `${path}.units`]
   // What the encoder puts before the first sample is not to shift the picture.
-  const late = ['-itsoffset', '0.064', '-f', 'lavfi', '-i', 'sine=sample_rate=16000', '-shortest']
+  const late = ['-itsoffset', '0.064', '-f', 'lavfi', '-i', 'sine=sample_rate=16000:duration=4']
   const tone = sound ? late : []
   const tag = codec === 'hevc' ? ['-tag:v', 'hev1'] : []
   const output = ['-c:v', 'copy', ...tag, '-c:a', 'aac', '-video_track_timescale', '90000']

@@ -251,7 +251,9 @@ function stretches(points: Point[], stamps: ArrayLike<number>, firstIndex: numbe
     const fall =
       lowestWithin(points.slice(from, n).toReversed(), before.stamp) -
       lowestWithin(points.slice(n), point.stamp)
-    if (fall > leastJump && fall < extra + leastPause) begins.push(n)
+    // What a network has held back may be made up for meanwhile.
+    const most = extra + Math.max(leastPause, extra / 2)
+    if (fall > leastJump && fall < most) begins.push(n)
   }
   return begins
 }
