@@ -26,7 +26,7 @@ const bFrames = ['-bf', '3']
 const flags = (more = ''): string[] => ['-movflags', `+empty_moov+default_base_moof${more}`]
 const asRecorded = [...flags(), '-frag_duration', '1000000', '-video_track_timescale', '90000']
 const seconds = (count: number): string[] => ['-t', String(count)]
-const filter = (text: string): string[] => ['-vf', text, '-vsync', 'passthrough']
+const filter = (text: string): string[] => ['-vf', text, '-fps_mode', 'passthrough']
 
 const zoo: Record<string, string[]> = {
   'H.264 and AAC': [...picture, ...tone, ...seconds(5), ...h264, ...aac, ...asRecorded],
