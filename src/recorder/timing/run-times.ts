@@ -177,9 +177,13 @@ export class RunTimes {
   #settle(until: number, isOver: boolean): boolean {
     if ((this.#settled.at(-1)?.index ?? -1) >= until) return true
     const { values, firstIndex } = this.#frames
-    const arrivals = this.#arrivalsOfFrames()
     const past = { firstIndex, lowest: this.#lowest, ...ofPictures }
-    const times = fitTimes(values, arrivals, past)
+    let arrivals = this.#arrivalsOfFrames()
+    let times = fitTimes(values, arrivals, past)
+    if (isOver && this.#isAhead(times)) {
+      arrivals = this.#arrivalsOfFrames(this.#frames.end - 1)
+      times = fitTimes(values, arrivals, past)
+    }
     if (times.knots.length === 0) return false
     if (!isOver) {
       if ((times.unsettledFrom ?? Infinity) <= until) return false
@@ -225,9 +229,18 @@ export class RunTimes {
     return timeOf({ by, knots }, this.#knot(index, 0))
   }
 
-  #arrivalsOfFrames(): Arrival[] {
+  /** Whether the last frame would have been taken after it had come. */
+  #isAhead(times: Times): boolean {
+    const lastAt = timeOf(times, this.#knot(this.#frames.end - 1, 0))
+    return lastAt > (this.#arrivals.at(-1)?.at ?? Infinity)
+  }
+
+  /** No frame has a higher number than `last`: at its end FFmpeg holds none back. */
+  #arrivalsOfFrames(last = Infinity): Arrival[] {
     const held = this.#held
-    const seen = this.#arrivals.map(({ at, frames }) => ({ at, index: frames - 1 + held }))
+    const seen = this.#arrivals.map(({ at, frames }) => {
+      return { at, index: Math.min(frames - 1 + held, last) }
+    })
     for (const { at, stamp, seconds } of this.#waits) {
       const index = this.#frames.indexOf(stamp)
       if (index === undefined) continue
