@@ -138,7 +138,8 @@ for (const [what, args] of Object.entries(zoo))
 test('segments of the recorder, written plain, are what FFmpeg would make of them', async (t) => {
   const folder = await temporaryFolder(t)
   const whole = join(folder, 'whole.mp4')
-  const encoders = [...h264, ...bFrames, ...aac]
+  // In RTP's units, which the recorder counts with.
+  const encoders = [...h264, ...bFrames, ...aac, '-video_track_timescale', '90000']
   await run('ffmpeg', ['-v', 'error', ...picture, ...tone, ...seconds(7), ...encoders, whole])
   const camera = { number: 1, name: 'Front', url: 'rtsp://camera', transport: 'tcp' } as const
   const { args } = recordingInput(
