@@ -93,7 +93,11 @@ export class Program {
 
   constructor(command: string, args: string[], options: SpawnOptions) {
     this.process = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options })
-    this.ended = once(this.process, 'close').then(() => this.#wake())
+    // One that is not installed has no PID, and ends so.
+    this.ended = once(this.process, 'close').then(
+      () => this.#wake(),
+      () => this.#wake(),
+    )
     for (const stream of [this.process.stdout, this.process.stderr])
       if (stream)
         createInterface({ input: stream }).on('line', (text) => {
