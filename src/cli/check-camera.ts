@@ -1,41 +1,27 @@
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runChild, startChild, type ChildEnd } from '../daemon/child.ts'
 import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
-import { FragmentReader, indexWindowBytes } from '../mp4/fragmented-mp4.ts'
-import { defaultPorts } from '../recorder/camera-url.ts'
+import { addressOf } from '../recorder/camera-url.ts'
 import type { Camera, VideoOutput } from '../recorder/config.ts'
 import { isAsExpected, isSilence, recordingInput, recordsSound } from '../recorder/ffmpeg-args.ts'
 import { diagnose, mayTellWhy, sayWhyNoVideo } from '../recorder/ffmpeg-diagnosis.ts'
 import { explainRejection } from '../recorder/rejection.ts'
 import { StreamReader, type StreamInfo } from '../recorder/stream-info.ts'
-import { closedName, parseSegmentName } from '../segments/segment-name.ts'
+import {
+  sampleNewest,
+  sampleOpenFile,
+  watchSeconds,
+  type CameraSample,
+  type CurrentRecording,
+} from './camera-sample.ts'
 import type { Finding } from './finding.ts'
-
-/** What of a camera has reached a file. */
-export interface CameraSample {
-  stream: StreamInfo
-  fps: number
-  bitsPerSecond: number
-  keyframes: number
-  /** The longest time without one, as far as it was watched. */
-  keyframeEverySeconds: number
-  seconds: number
-  /** Samples of sound. */
-  sounds: number
-}
 
 export interface CheckedCamera {
   finding: Finding
   sample?: CameraSample
-}
-
-/** How a camera is recorded at this moment, if it is. */
-export interface CurrentRecording {
-  openFolder: string
-  stream: StreamInfo
 }
 
 export interface CheckOptions {
@@ -48,10 +34,9 @@ export interface CheckOptions {
 
 /** With a keyframe, that is enough of a recording; for a second keyframe it goes on a little longer. */
 const enoughSeconds = 3
-const watchSeconds = 7
 const atMostMs = 25_000
 const pollMs = 300
-/** FFmpeg gives up a camera that says nothing after twice half of it. */
+/** How long the camera may be silent. */
 const patienceMs = 6000
 const endsWithinMs = 3000
 /** Segments can only be cut at keyframes, and a new recording begins with one. */
@@ -70,14 +55,15 @@ export async function checkCamera(
     const sample = await sampleOpenFile(camera, options.current)
     if (sample) return { finding: judgeSample(camera, sample), sample }
   }
+  const untilMs = performance.now() + atMostMs
   const folder = await mkdtemp(join(tmpdir(), 'check-camera-'))
   try {
     const { remembered, video } = options
-    let trial = await record(camera, remembered, { folder, video }, signal)
+    let trial = await record(camera, remembered, { folder, video, untilMs }, signal)
     // What it sends takes another container: the recorder would begin anew, too.
     if (trial.stream && !isAsExpected(camera, remembered, trial.stream)) {
       await sleep(1000)
-      trial = await record(camera, trial.stream, { folder, video }, signal)
+      trial = await record(camera, trial.stream, { folder, video, untilMs }, signal)
     }
     const { sample } = trial
     if (!sample)
@@ -94,7 +80,7 @@ export async function checkCamera(
 
 interface Trial {
   stream: StreamInfo | undefined
-  sample: (CameraSample & { file: string }) | undefined
+  sample: Awaited<ReturnType<typeof sampleNewest>>
   end: ChildEnd
   /** Whether we ended it. */
   isOurEnd: boolean
@@ -105,17 +91,16 @@ interface Trial {
 async function record(
   camera: Camera,
   known: StreamInfo | undefined,
-  { folder, video }: { folder: string; video: VideoOutput },
+  { folder, video, untilMs }: { folder: string; video: VideoOutput; untilMs: number },
   signal: AbortSignal,
 ): Promise<Trial> {
   const reader = new StreamReader()
-  const { args, stdin } = recordingInput(camera, known, {
+  const { args, stdin, memoryBytes } = recordingInput(camera, known, {
     ...{ openFolder: folder, segmentSeconds: oneSegmentSeconds, video },
     ...{ stallAfterMs: patienceMs, lateVideo: false },
   })
   const state: { isUnexpected: boolean; end?: ChildEnd } = { isUnexpected: false }
-  const memory = memoryFor[video.codec === 'copy' ? 'copying' : 'encoding']
-  const child = startChild(withMemory(memory, ['ffmpeg', ...args]), {
+  const child = startChild(withMemory(memoryBytes, ['ffmpeg', ...args]), {
     ...{ stdin, pipes: 2 },
     onLine: (line) => {
       const isListed = reader.read(line)
@@ -125,7 +110,6 @@ async function record(
     },
   })
   for (const output of child.outputs) output.resume()
-  const untilMs = performance.now() + atMostMs
   void child.ended.then((end) => (state.end = end))
   let sample: Trial['sample']
   let grewMs = performance.now()
@@ -149,86 +133,6 @@ async function record(
 
 function isEnough({ seconds, keyframes }: CameraSample): boolean {
   return seconds >= (keyframes > 1 ? enoughSeconds : watchSeconds)
-}
-
-/** The file that our recorder writes at this moment, as it has it in memory for itself. */
-async function sampleOpenFile(
-  camera: Camera,
-  { openFolder, stream }: CurrentRecording,
-): Promise<CameraSample | undefined> {
-  const names = await readdir(openFolder).catch(() => [])
-  const isOurs = (name: string): boolean =>
-    parseSegmentName(closedName(name))?.camera === camera.name
-  const newest = names.filter(isOurs).sort().at(-1)
-  return newest === undefined ? undefined : sampleFile(join(openFolder, newest), stream)
-}
-
-async function sampleNewest(
-  folder: string,
-  stream: StreamInfo | undefined,
-): Promise<Trial['sample']> {
-  const file = (await readdir(folder)).sort().at(-1)
-  const sample = file && stream ? await sampleFile(join(folder, file), stream) : undefined
-  return sample && file ? { ...sample, file } : undefined
-}
-
-/** The last seconds of a file that is being written; undefined where there is not yet enough in it. */
-async function sampleFile(path: string, stream: StreamInfo): Promise<CameraSample | undefined> {
-  const file = await open(path, 'r')
-  try {
-    const reader = new FragmentReader(file, indexWindowBytes)
-    const { headers } = await reader.header()
-    let frames: { at: number; isKey: boolean }[] = []
-    let parts: { at: number; bytes: number; sounds: number }[] = []
-    for (let next = await reader.next(); next; next = await reader.next()) {
-      const part = { at: 0, bytes: 0, sounds: 0 }
-      for (const { track, time, durations, sizes, syncs } of next.runs) {
-        const header = headers[track - 1]
-        part.bytes += sizes.reduce((sum, bytes) => sum + bytes, 0)
-        if (header?.type === 'audio') part.sounds += sizes.length
-        if (header?.type !== 'video') continue
-        let ticks = time
-        for (const [n, duration] of durations.entries()) {
-          frames.push({ at: ticks / header.ticksPerSecond, isKey: syncs[n] === true })
-          ticks += duration
-        }
-      }
-      part.at = frames.at(-1)?.at ?? 0
-      parts.push(part)
-      const from = part.at - 2 * watchSeconds
-      if ((frames[0]?.at ?? 0) < from - watchSeconds) {
-        frames = frames.filter(({ at }) => at >= from)
-        parts = parts.filter(({ at }) => at >= from)
-      }
-    }
-    return summed(frames, parts, stream)
-  } catch {
-    return undefined
-  } finally {
-    await file.close()
-  }
-}
-
-function summed(
-  frames: { at: number; isKey: boolean }[],
-  parts: { bytes: number; sounds: number }[],
-  stream: StreamInfo,
-): CameraSample | undefined {
-  const [begin, end] = [frames[0]?.at ?? 0, frames.at(-1)?.at ?? 0]
-  const seconds = end - begin
-  if (frames.length < 2 || seconds <= 0) return undefined
-  const keys = frames.filter(({ isKey }) => isKey).map(({ at }) => at)
-  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
-  return {
-    ...{ stream, seconds, fps: (frames.length - 1) / seconds },
-    ...{ bitsPerSecond: (8 * bytes) / seconds, keyframes: keys.length },
-    keyframeEverySeconds: longestStep([begin, ...keys, end]),
-    sounds: parts.reduce((sum, part) => sum + part.sounds, 0),
-  }
-}
-
-function longestStep(times: number[]): number {
-  return Math.max(...times.slice(1).map((time, index) => time - (times[index] ?? time)))
 }
 
 /** What ffprobe has against a recording. */
@@ -259,7 +163,7 @@ function whyBrief(camera: Camera, { seconds }: CameraSample, { end, quietMs }: T
   const { kind, text } = diagnose(camera, end, isSilence(camera, quietMs, patienceMs))
   const after = `after ${Math.round(seconds)} s of video`
   if (kind !== 'silent') return `${text}, ${after}`
-  return `${addressOf(camera)} fell silent ${after}: look at its network (cable, Wi-Fi, power), or restart it`
+  return `${addressOf(camera.url)} fell silent ${after}: look at its network (cable, Wi-Fi, power), or restart it`
 }
 
 /** Pure: whether what a camera sends records well. */
@@ -280,7 +184,7 @@ export function judgeSample(camera: Camera, sample: CameraSample): Finding {
     rate,
     soundText(camera, sample),
   ]
-  const text = `${addressOf(camera)} sends ${what.join(', ')}`
+  const text = `${addressOf(camera.url)} sends ${what.join(', ')}`
   if (
     audio !== undefined &&
     camera.audio === 'auto' &&
@@ -297,11 +201,6 @@ export function judgeSample(camera: Camera, sample: CameraSample): Finding {
   const mend =
     'set its I-frame interval to 2 s, and any "smart" codec (H.264+, H.265+) off: a recording can begin, and be cut, at keyframes only'
   return { is: 'warning', subject, text: `${text}: ${mend}` }
-}
-
-function addressOf({ url }: Camera): string {
-  const { hostname, port, protocol } = new URL(url)
-  return `${hostname}:${port || defaultPorts[protocol.slice(0, -1)]}`
 }
 
 function soundText(camera: Camera, { stream, sounds }: CameraSample): string {

@@ -19,7 +19,8 @@ import { readUploaderConfig, type UploaderConfig } from '../uploader/config.ts'
 import { S3ObjectStore } from '../uploader/s3-object-store.ts'
 import { readArguments } from './arguments.ts'
 import { baseFolderFaults } from './base-folder.ts'
-import { checkCamera, type CheckedCamera, type CurrentRecording } from './check-camera.ts'
+import type { CurrentRecording } from './camera-sample.ts'
+import { checkCamera, type CheckedCamera } from './check-camera.ts'
 import {
   checkClock,
   checkDisk,

@@ -1,22 +1,23 @@
 import { connect } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import { defaultPorts, withoutCredentials } from './camera-url.ts'
+import { defaultPorts, hostOf, withoutCredentials } from './camera-url.ts'
 
+const usuallyAtMostMs = 3000
 const headAtMostChars = 16_384
 
 /** Asks a camera once, without credentials, what it has at a URL; answers the head of its answer, or nothing if it gives none. */
 export async function askCamera(
   url: string,
-  atMostMs: number,
   signal: AbortSignal,
+  atMostMs = usuallyAtMostMs,
 ): Promise<string> {
-  const { protocol, hostname, port } = new URL(url)
+  const { protocol, port } = new URL(url)
   const scheme = protocol.slice(0, -1)
   const request = requestFor(scheme, withoutCredentials(url))
   if (request === undefined) return ''
   const address = {
-    host: hostname.replace(/^\[|\]$/g, ''),
+    host: hostOf(url),
     port: Number(port || defaultPorts[scheme]),
   }
   // Cameras sign their own certificates; the camera is told nothing that others may not know.

@@ -3,10 +3,8 @@ import { describeError } from '../daemon/logger.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import type { FootageSpan } from '../segments/closed-segments.ts'
 import { cameraPaused, isPause, type Gap, type Gaps, type OpenGap } from '../segments/gaps.ts'
-import type { Diagnosis } from './ffmpeg-diagnosis.ts'
-import type { RunEnd } from './ffmpeg-run.ts'
 import { leastGapMs, type PastFootage } from './past-footage.ts'
-import type { Stall } from './stall-verdict.ts'
+import { recorderDown } from './run-end.ts'
 
 /** How far a camera's footage has come, for the status file and for the recorder after this one. */
 export interface Footage {
@@ -16,7 +14,6 @@ export interface Footage {
   gap?: string | undefined
 }
 
-const recorderDown = 'recorder down'
 const retryMs = 10_000
 
 /**
@@ -183,50 +180,5 @@ export class CameraGaps {
       }
     }
     this.#writing = this.#writing.then(write)
-  }
-}
-
-const byDiagnosis: Record<Diagnosis['kind'], string> = {
-  rejected: 'password rejected',
-  'not found': 'stream not found',
-  refused: 'camera refused',
-  busy: 'camera busy',
-  'no answer': 'camera silent',
-  'unknown host': 'unknown host',
-  silent: 'camera silent',
-  'no video': 'no video',
-  'disk full': 'disk full',
-  folder: 'folder not writable',
-  format: 'format refused',
-  memory: 'FFmpeg out of memory',
-  misleading: 'camera leads elsewhere',
-  'program missing': 'FFmpeg missing',
-  closed: 'camera disconnected',
-  killed: 'FFmpeg died',
-  other: 'FFmpeg died',
-}
-
-const byStall: Record<Stall, string> = {
-  'process gone': 'FFmpeg died',
-  'file deleted': 'file deleted',
-  'no file open': 'no file open',
-  'file not growing': 'file not growing',
-  'no new video': 'camera silent',
-  'no video since the start': 'no video',
-}
-
-/** The reason for a gap that begins, or goes on, with this end of an attempt. */
-export function gapReason(end: RunEnd): string {
-  switch (end.why) {
-    case 'stopped':
-      return recorderDown
-    case 'stalled':
-      return byStall[end.stall]
-    case 'stream changed':
-      return 'stream changed'
-    case 'locked':
-      return 'an earlier FFmpeg still recorded'
-    case 'ended':
-      return byDiagnosis[end.diagnosis.kind]
   }
 }

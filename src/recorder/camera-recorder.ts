@@ -10,18 +10,12 @@ import type { Gaps } from '../segments/gaps.ts'
 import type { ProblemLog } from '../daemon/problem-log.ts'
 import { hostOf, withoutCredentials } from './camera-url.ts'
 import { closeAbandoned } from './abandoned-segments.ts'
-import { CameraGaps, gapReason, type Footage } from './camera-gaps.ts'
+import { CameraGaps, type Footage } from './camera-gaps.ts'
 import type { Camera } from './config.ts'
 import { lookAtConnection } from './connection-look.ts'
 import { FfmpegLines } from './ffmpeg-lines.ts'
-import { FfmpegRun, type RunEnd } from './ffmpeg-run.ts'
-import {
-  misleading,
-  sayHabit,
-  saySilent,
-  sayWhyNoVideo,
-  type Diagnosis,
-} from './ffmpeg-diagnosis.ts'
+import { FfmpegRun } from './ffmpeg-run.ts'
+import { misleading, sayHabit, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import { recordsSound, type RecordingOptions } from './ffmpeg-args.ts'
 import type { OpenSegments } from './open-segments.ts'
 import type { PastFootage } from './past-footage.ts'
@@ -29,6 +23,7 @@ import { RecordingFaults, type RecordingFault } from './recording-faults.ts'
 import { explainRejection } from './rejection.ts'
 import { strangersOf } from './remote-addresses.ts'
 import { restartDelayMs } from './restart-delay.ts'
+import { describeEnd, gapReason, isEndedByCamera, type RunEnd } from './run-end.ts'
 import { RunSegments } from './run-segments.ts'
 import { SessionLengths } from './session-lengths.ts'
 import type { StreamInfo, StreamMemory } from './stream-info.ts'
@@ -307,28 +302,5 @@ function endProcess(pid: number): void {
     process.kill(pid, 'SIGKILL')
   } catch {
     // It has ended in this moment, and that was the point.
-  }
-}
-
-function isEndedByCamera(end: RunEnd): boolean {
-  if (end.why === 'stalled') return end.stall === 'no new video'
-  return end.why === 'ended' && ['closed', 'silent'].includes(end.diagnosis.kind)
-}
-
-function describeEnd(camera: Camera, end: RunEnd): string {
-  switch (end.why) {
-    case 'stopped':
-      return 'stopped'
-    case 'stalled':
-      if (end.stall === 'file deleted') return 'its file in recordings/open/ was deleted'
-      if (end.stall === 'no video since the start') return sayWhyNoVideo(camera, end.lines)
-      if (end.stall === 'no new video') return saySilent(camera)
-      return `the camera or FFmpeg has stalled: ${end.stall}`
-    case 'stream changed':
-      return `the camera now sends ${[end.found.video, end.found.audio].filter(Boolean).join(' and ')}`
-    case 'locked':
-      return 'another FFmpeg of this installation records the camera'
-    case 'ended':
-      return end.diagnosis.text
   }
 }

@@ -57,6 +57,12 @@ export function hostOf(url: string): string {
   return new URL(url).hostname.replaceAll(/[[\]]/g, '')
 }
 
+/** `192.168.1.10:554` */
+export function addressOf(url: string): string {
+  const { hostname, port, protocol } = new URL(url)
+  return `${hostname}:${port || defaultPorts[protocol.slice(0, -1)]}`
+}
+
 /** `rtsp://host:554/path`, for people and files: without whatever could be a credential. */
 export function withoutCredentials(url: string): string {
   return maskUrls(url.replace(/^(\w+:\/\/)[^/?#]*@/, '$1').replace(/\?.*$/, ''))

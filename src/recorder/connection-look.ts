@@ -27,8 +27,7 @@ export async function lookAtConnection(
   const isOver = (): boolean => signal.aborted || run.connectedMs !== undefined
   await clock.sleep(stallAfterMs / 2, signal)
   if (isOver()) return undefined
-  const atMostMs = Math.min(answersWithinMs, stallAfterMs / 2)
-  const answer = await askCamera(camera.url, atMostMs, signal)
+  const answer = await askCamera(camera.url, signal, Math.min(answersWithinMs, stallAfterMs / 2))
   if (isOver()) return undefined
   if (answer === '') return noAnswer(camera)
   if (lateVideo) return undefined

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { memoryFor } from '../daemon/memory-limit.ts'
 import { segmentPattern } from '../segments/segment-name.ts'
 import {
   bridgePackets,
@@ -22,6 +23,7 @@ export interface Input {
   stdin: string
 }
 
+/** How much later than the watchdog FFmpeg loses its patience. */
 const watchdogFirstMs = 3000
 
 /** FFmpeg's own patience is 5 s, or 5 MB. */
@@ -61,13 +63,13 @@ export interface RecordingOptions {
 
 /**
  * FFmpeg's arguments for recording a camera in crash-safe segments, cut on the wall clock. `known` is
- * what the camera was last seen to send.
+ * what the camera was last seen to send; `memoryBytes` is what that may take.
  */
 export function recordingInput(
   camera: Camera,
   known: StreamInfo | undefined,
   options: RecordingOptions & HowToConnect,
-): Input {
+): Input & { memoryBytes: number } {
   const hasSound = recordsSound(camera, known)
   const { args, stdin } = cameraInput(camera, hasSound, options)
   const output = join(options.openFolder.replaceAll('%', '%%'), segmentPattern(camera.name))
@@ -99,6 +101,7 @@ export function recordingInput(
       output,
     ],
     stdin,
+    memoryBytes: isCopied ? memoryFor.copying : memoryFor.encoding,
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ChildEnd } from '../daemon/child.ts'
 import { maskForeignUrls } from '../daemon/redact.ts'
-import { defaultPorts, withoutCredentials } from './camera-url.ts'
+import { addressOf, withoutCredentials } from './camera-url.ts'
 import type { Camera } from './config.ts'
 
 /** Why FFmpeg or ffprobe ended, as its user would say it. */
@@ -217,7 +217,7 @@ function reachedPlace(camera: Camera, { lines }: ChildEnd): Place {
 }
 
 function placeOf(camera: Camera): Place {
-  const { hostname, port, protocol } = new URL(camera.url)
+  const { hostname, protocol } = new URL(camera.url)
   const scheme = protocol.slice(0, -1)
   return {
     scheme: scheme.toUpperCase(),
@@ -227,7 +227,7 @@ function placeOf(camera: Camera): Place {
         ? `CAMERA_${camera.number}_TRANSPORT=tcp`
         : undefined,
     host: hostname,
-    address: `${hostname}:${port || defaultPorts[scheme]}`,
+    address: addressOf(camera.url),
     path: withoutCredentials(camera.url).replace(/^\w+:\/\/[^/]*/, '') || '/',
   }
 }

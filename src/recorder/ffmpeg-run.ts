@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
 import { ClockSteps, type Clock } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
-import { memoryFor, withMemory } from '../daemon/memory-limit.ts'
+import { withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
 import { diagnose, mayTellWhy, type Diagnosis } from './ffmpeg-diagnosis.ts'
@@ -14,20 +14,10 @@ import {
   type HowToConnect,
   type RecordingOptions,
 } from './ffmpeg-args.ts'
+import type { RunEnd } from './run-end.ts'
 import type { Stall } from './stall-verdict.ts'
 import { StreamReader, type StreamInfo } from './stream-info.ts'
 import { RunTimes } from './timing/run-times.ts'
-
-/** How one attempt at recording ended. */
-export type RunEnd =
-  | { why: 'stopped' }
-  /** `lines` are the last that it said. */
-  | { why: 'stalled'; stall: Stall; lines: string[] }
-  /** The camera sends something else than FFmpeg was started for. */
-  | { why: 'stream changed'; found: StreamInfo }
-  /** Another FFmpeg records this camera. */
-  | { why: 'locked'; lockFile: string }
-  | { why: 'ended'; diagnosis: Diagnosis }
 
 /** What is told of a recording while it runs. */
 export interface RunListener {
@@ -104,8 +94,7 @@ export class FfmpegRun {
     const lockFile = join(options.lockFolder, `camera-${camera.name}.lock`)
     // When the recorder dies, however it dies, FFmpeg gets a SIGINT and finishes its file.
     const command = ['setpriv', '--pdeathsig', 'SIGINT', '--', 'ffmpeg', ...input.args]
-    const memory = memoryFor[options.video.codec === 'copy' ? 'copying' : 'encoding']
-    this.#child = startChild(underLock(lockFile, withMemory(memory, command)), {
+    this.#child = startChild(underLock(lockFile, withMemory(input.memoryBytes, command)), {
       stdin: input.stdin,
       pipes: 2,
       onLine: (line) => this.#readLine(line, listener),
@@ -172,15 +161,12 @@ export class FfmpegRun {
       const frames = /^frame=\s*(\d+)/m.exec(text.slice(text.lastIndexOf('frame=', end), end))?.[1]
       const isLast = text.startsWith('progress=end', end)
       text = text.slice(end + 1)
-      const roseMs = this.videoRoseMs
-      this.#readProgress(Number(frames ?? 0), listener)
-      // Video that FFmpeg still held comes when it ends.
-      if (isLast) this.videoRoseMs = roseMs
-      else this.finishedSegment = this.#closed > 0
+      if (!isLast) this.finishedSegment = this.#closed > 0
+      this.#readProgress(Number(frames ?? 0), isLast, listener)
     })
   }
 
-  #readProgress(frames: number, listener: RunListener): void {
+  #readProgress(frames: number, isLast: boolean, listener: RunListener): void {
     const nowMs = this.#clock.monotonicMs()
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
@@ -189,7 +175,8 @@ export class FfmpegRun {
     this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
     this.frames = frames
-    this.videoRoseMs = nowMs
+    // What FFmpeg still held comes when it ends.
+    if (!isLast) this.videoRoseMs = nowMs
     listener.footage()
   }
 

@@ -4,7 +4,6 @@ import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 
 /** Measured with FFmpeg 5.1, 7.1 and 9.0: of what comes before the @ no more is passed on. */
 const rtspUserinfoChars = 127
-const askAtMostMs = 3000
 
 /**
  * Why a camera rejects a user and a password that may be right: FFmpeg cuts long ones, and knows MD5
@@ -22,7 +21,7 @@ export async function explainRejection(
       kind: 'rejected',
       text: `user and password in CAMERA_${camera.number}_URL have ${length} characters, of which FFmpeg passes on the first ${rtspUserinfoChars} (an escape such as %40 counts as 3): choose a shorter password`,
     }
-  const algorithm = unknownDigest(challengesIn(await askCamera(camera.url, askAtMostMs, signal)))
+  const algorithm = unknownDigest(challengesIn(await askCamera(camera.url, signal)))
   if (algorithm === undefined) return diagnosis
   return {
     kind: 'rejected',

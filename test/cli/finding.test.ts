@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { judgeSample, type CameraSample } from '../../src/cli/check-camera.ts'
+import type { CameraSample } from '../../src/cli/camera-sample.ts'
+import { judgeSample } from '../../src/cli/check-camera.ts'
 import { checkClock } from '../../src/cli/check-machine.ts'
 import type { Camera } from '../../src/recorder/config.ts'
 import { findingsText, type Finding } from '../../src/cli/finding.ts'
