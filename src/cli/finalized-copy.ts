@@ -43,7 +43,9 @@ export async function finalizeCopy(
   if (finalized.asItIs !== undefined && known?.times)
     throw new Error(`${known.file} cannot be cut: ${finalized.asItIs}`)
   if (finalized.parts !== undefined)
-    throw new Error(`${path} changes its picture: try again when it is uploaded, in parts`)
+    throw new Error(
+      `${known?.file ?? path} changes its picture: try again when it is uploaded, in parts`,
+    )
   return true
 }
 

@@ -1,5 +1,5 @@
-import { rm, stat } from 'node:fs/promises'
-import { Journal } from './journal.ts'
+import { rm } from 'node:fs/promises'
+import { Journal, JournalReader } from './journal.ts'
 
 /** Pairs of a time stamp in the file (or the number of a frame in it), and seconds since `start`. */
 export type TimeTable = [number, number][]
@@ -48,10 +48,13 @@ const daysRead = 4
 /** What the recorder knows of the segments that it has closed: one line each, by the day of its name. */
 export class ClosedSegments {
   readonly #journal: Journal<ClosedSegment>
-  readonly #read = new Map<string, Read>()
+  readonly #reader: JournalReader<ClosedSegment, ClosedSegment>
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
+    this.#reader = new JournalReader(this.#journal, daysRead, (line, lines) => {
+      if (isWhole(line)) lines.set(keyOf(line.device, line.inode), withGoodTimes(line))
+    })
   }
 
   /** Returns when the line is on the disk; before the segment gets its name in `recordings/`. */
@@ -101,33 +104,9 @@ export class ClosedSegments {
   }
 
   /** What can be read of a day; what can't, a disk has lost. */
-  async #linesOf(day: string): Promise<Map<string, ClosedSegment>> {
-    const read = this.#read.get(day) ?? { bytes: 0, lines: new Map(), reading: Promise.resolve() }
-    // Those that were used last stay.
-    this.#read.delete(day)
-    this.#read.set(day, read)
-    for (const old of [...this.#read.keys()].slice(0, -daysRead)) this.#read.delete(old)
-    read.reading = read.reading.then(async () => this.#readOn(day, read)).catch(() => {})
-    await read.reading
-    return read.lines
+  async #linesOf(day: string): Promise<ReadonlyMap<string, ClosedSegment>> {
+    return this.#reader.of(day, { orPart: true })
   }
-
-  async #readOn(day: string, read: Read): Promise<void> {
-    const { size } = await stat(this.#journal.path(day))
-    if (size < read.bytes) Object.assign(read, { bytes: 0, lines: new Map() })
-    if (size === read.bytes) return
-    for await (const { line, until } of this.#journal.linesFrom(day, read.bytes)) {
-      if (isWhole(line)) read.lines.set(keyOf(line.device, line.inode), withGoodTimes(line))
-      read.bytes = until
-    }
-  }
-}
-
-/** The lines of a day, as far as they have been read: nothing is ever added but at the end. */
-interface Read {
-  bytes: number
-  lines: Map<string, ClosedSegment>
-  reading: Promise<void>
 }
 
 /** The footage of a segment. */

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { open, readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ignoreMissing, makeFolder, syncFile, syncFolder } from './folders.ts'
 
@@ -39,26 +39,6 @@ export class Journal<Line> {
     return text.split('\n').flatMap((json) => parseLine(json) ?? [])
   }
 
-  /** The whole lines of a day behind so many bytes, each with the number of bytes up to its end. */
-  async *linesFrom(
-    day: string,
-    bytes: number,
-  ): AsyncGenerator<{ line: Partial<Line>; until: number }> {
-    let rest: Buffer = Buffer.alloc(0)
-    let until = bytes
-    for await (const piece of createReadStream(this.path(day), { start: bytes })) {
-      const content = Buffer.concat([rest, piece as Buffer])
-      let begin = 0
-      for (let end = content.indexOf(newline); end >= 0; end = content.indexOf(newline, begin)) {
-        until += end + 1 - begin
-        const line = parseLine<Line>(content.toString('utf8', begin, end))
-        begin = end + 1
-        if (line) yield { line, until }
-      }
-      rest = content.subarray(begin)
-    }
-  }
-
   path(day: string): string {
     return join(this.#folder, `${day}.ndjson`)
   }
@@ -83,11 +63,84 @@ export class Journal<Line> {
 }
 
 /** Nothing of a line that is cut off. */
-export function parseLine<Line>(json: string): Partial<Line> | undefined {
+function parseLine<Line>(json: string): Partial<Line> | undefined {
   try {
     const line = JSON.parse(json) as Partial<Line> | null
     return typeof line === 'object' && line ? line : undefined
   } catch {
     return undefined
+  }
+}
+
+/** What the lines of one day have come to. */
+interface Read<Value> {
+  inode: number
+  bytes: number
+  values: Map<string, Value>
+  reading: Promise<void>
+}
+
+/** What the lines of a journal come to, by the key that `add` gives it: each is read once, for nothing is ever added but at the end. */
+export class JournalReader<Line, Value> {
+  readonly #journal: Journal<Line>
+  readonly #daysKept: number
+  readonly #add: (line: Partial<Line>, values: Map<string, Value>) => void
+  /** Those that were asked for last come last. */
+  readonly #read = new Map<string, Read<Value>>()
+
+  constructor(
+    journal: Journal<Line>,
+    daysKept: number,
+    add: (line: Partial<Line>, values: Map<string, Value>) => void,
+  ) {
+    this.#journal = journal
+    this.#daysKept = daysKept
+    this.#add = add
+  }
+
+  /** Those of a day. One that can't be read is an error, or with `orPart` what could be read of it. */
+  async of(day: string, { orPart = false } = {}): Promise<ReadonlyMap<string, Value>> {
+    const read = this.#read.get(day) ?? {
+      ...{ inode: 0, bytes: 0, values: new Map<string, Value>(), reading: Promise.resolve() },
+    }
+    this.#read.delete(day)
+    this.#read.set(day, read)
+    for (const old of [...this.#read.keys()].slice(0, -this.#daysKept)) this.#read.delete(old)
+    read.reading = read.reading.catch(() => {}).then(async () => this.#readOn(day, read))
+    await (orPart ? read.reading.catch(() => {}) : read.reading)
+    return read.values
+  }
+
+  async #readOn(day: string, read: Read<Value>): Promise<void> {
+    const path = this.#journal.path(day)
+    const info = await stat(path).catch(ignoreMissing)
+    const { ino: inode, size } = info ?? { ino: 0, size: 0 }
+    if (inode !== read.inode || size < read.bytes)
+      Object.assign(read, { inode, bytes: 0, values: new Map() })
+    if (size === read.bytes) return
+    for await (const { line, until } of linesFrom<Line>(path, read.bytes)) {
+      this.#add(line, read.values)
+      read.bytes = until
+    }
+  }
+}
+
+/** The whole lines of a file behind so many bytes, each with the number of bytes up to its end. */
+async function* linesFrom<Line>(
+  path: string,
+  bytes: number,
+): AsyncGenerator<{ line: Partial<Line>; until: number }> {
+  let rest: Buffer = Buffer.alloc(0)
+  let until = bytes
+  for await (const piece of createReadStream(path, { start: bytes })) {
+    const content = Buffer.concat([rest, piece as Buffer])
+    let begin = 0
+    for (let end = content.indexOf(newline); end >= 0; end = content.indexOf(newline, begin)) {
+      until += end + 1 - begin
+      const line = parseLine<Line>(content.toString('utf8', begin, end))
+      begin = end + 1
+      if (line) yield { line, until }
+    }
+    rest = content.subarray(begin)
   }
 }

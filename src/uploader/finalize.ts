@@ -1,47 +1,20 @@
-import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import {
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rm,
-  stat,
-  statfs,
-  utimes,
-  type FileHandle,
-} from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, open, rm, type FileHandle } from 'node:fs/promises'
 import { isDamaged, isFaststart, isHeaderOnly } from '../mp4/boxes.ts'
 import { readFragmentedMp4, type FragmentedMp4 } from '../mp4/fragmented-mp4.ts'
 import { SourceEnded, type PlainMp4, type PlainTrack } from '../mp4/plain-mp4.ts'
 import { readPlainMp4 } from '../mp4/plain-mp4-index.ts'
 import type { ClosedSegment, ClosedSegments } from '../segments/closed-segments.ts'
-import {
-  fileCrc32,
-  hasCode,
-  ignoreMissing,
-  replaceFile,
-  type Folders,
-} from '../segments/folders.ts'
-import { SourceChanged, Summing, type Proof, type Sums } from './fingerprint.ts'
+import { fileCrc32 } from '../segments/folders.ts'
+import { SourceChanged, Summing, type Proof } from './fingerprint.ts'
 import { segmentDay } from './ledger.ts'
 import { probeMedia, type Media } from './media-probe.ts'
 import { newTimes } from './new-times.ts'
 import { holdsLess, remux } from './remux.ts'
+import { rewrite, type Rewritten, type TemporaryFolders } from './rewrite.ts'
 import { ToolError, type MediaTools } from './run-tool.ts'
 import { countsOf, LaterParts, noteFinal, segmentParts } from './segment-parts.ts'
 import type { EncodedSound } from './sound-encoder.ts'
-
-/** What became of a playable file. */
-interface Rewritten {
-  /** Why it was left untouched. */
-  asItIs?: string
-  /** Of what we have written in its place, where they are known without reading it. */
-  sums?: Sums
-  /** How many files it was divided into, where its picture changes. */
-  parts?: number
-}
 
 /** What a finished file turned out to be. */
 export type Finalized =
@@ -52,27 +25,17 @@ export type Finalized =
   | { is: 'invalid'; reason: string }
 
 export interface FinalizeDeps {
-  folders: FinalizeFolders
+  folders: TemporaryFolders
   tools: MediaTools
   proof: Proof
   closed: Pick<ClosedSegments, 'find' | 'append'>
   sounds: Sounds
 }
 
-/** Where temporaries go. */
-type FinalizeFolders = Pick<Folders, 'tmp' | 'recordings'>
-
 interface Sounds {
   /** The sound of a file as AAC; undefined if it isn't ready yet. */
   take(path: string, info: Stats): EncodedSound | undefined | Promise<EncodedSound>
 }
-
-/** Those of a remux, and of a move into another file system (whose source is still in its place). */
-const temporaryNames = /^(finalize-[0-9a-f-]{36}\.mp4|\.moving-[0-9a-f-]{36}\.tmp)$/
-/** Where temporaries go when `data/tmp` is on another file system. */
-const dotFolder = '.finalizing'
-/** Room that must be left when a remux is done. */
-const spareBytes = 16 * 1024 * 1024
 
 /**
  * Makes a file playable at once, in its place: its index in front, no fragments, each frame at the time
@@ -165,7 +128,8 @@ async function rewriteMovie(
       return { ...written, ...(isDivided && { parts: parts.later.length + 1 }) }
     }
     const place = async (temporary: string): Promise<void> => later.place(temporary)
-    return await rewrite(folders, { path, before, media, write, place })
+    const rewritten = await rewrite(folders, { path, before, write, place })
+    return { is: 'playable', media, ...rewritten }
   } finally {
     await later.removeTemporaries()
     await sound?.file.close()
@@ -211,20 +175,6 @@ function unreadMedia(durationSeconds = 0): Media {
   return { durationSeconds, streams }
 }
 
-/** Removes what crashes have left of remuxes, and of copies to other file systems. */
-export async function removeTemporaries(folders: Folders): Promise<number> {
-  const { tmp, recordings, uploaded, quarantine } = folders
-  let removed = 0
-  for (const folder of [tmp, join(recordings, dotFolder), recordings, uploaded, quarantine]) {
-    const names = (await readdir(folder).catch(ignoreMissing)) ?? []
-    for (const name of names.filter((entry) => temporaryNames.test(entry))) {
-      await rm(join(folder, name), { force: true })
-      removed += 1
-    }
-  }
-  return removed
-}
-
 /** Whatever FFmpeg can read. */
 async function finalizeByTools(
   { folders, tools }: Pick<FinalizeDeps, 'folders' | 'tools'>,
@@ -249,57 +199,7 @@ async function finalizeByTools(
     const failure = await remux({ tools, path, temporary, media }, signal)
     return failure === undefined ? {} : { asItIs: failure }
   }
-  return rewrite(folders, { path, before, media, write })
-}
-
-interface Rewriting {
-  path: string
-  before: Stats
-  media: Media
-  /** Makes the new file; or says why it can't be had. */
-  write: (temporary: string) => Promise<Rewritten>
-  /** Does what has to come before the new file takes the place of the old one. */
-  place?: (temporary: string) => Promise<void>
-}
-
-/** Puts a file that is written anew in the place of the old one. */
-async function rewrite(
-  folders: FinalizeFolders,
-  rewriting: Rewriting,
-): Promise<Finalized & { is: 'playable' }> {
-  const temporary = join(await temporaryFolder(folders), `finalize-${randomUUID()}.mp4`)
-  const { media } = rewriting
-  try {
-    return { is: 'playable', media, ...(await rewriteInPlace(rewriting, temporary)) }
-  } catch (error) {
-    if (hasCode(error, 'ENOSPC', 'EDQUOT'))
-      return { is: 'playable', media, asItIs: 'no room for a copy' }
-    if (!(error instanceof ToolError && error.isAboutTheFile)) throw error
-    return { is: 'playable', media, asItIs: error.message }
-  } finally {
-    await rm(temporary, { force: true })
-  }
-}
-
-async function rewriteInPlace(
-  { path, before, write, place }: Rewriting,
-  temporary: string,
-): Promise<Rewritten> {
-  const { bavail, bsize } = await statfs(join(temporary, '..'))
-  if (bavail * bsize < before.size + spareBytes) return { asItIs: 'no room for a copy' }
-  const written = await write(temporary)
-  if (written.asItIs !== undefined) return written
-
-  await utimes(temporary, before.atimeMs / 1000, before.mtimeMs / 1000)
-  const now = await lstat(path)
-  const unchanged = (['dev', 'ino', 'size', 'mtimeMs'] as const).every(
-    (field) => now[field] === before[field],
-  )
-  // Whoever ships it notices as well, and waits until it is finished.
-  if (!unchanged) return { asItIs: 'it changed while it was remuxed' }
-  await place?.(temporary)
-  await replaceFile(temporary, path)
-  return written
+  return { is: 'playable', media, ...(await rewrite(folders, { path, before, write })) }
 }
 
 interface Movie {
@@ -320,13 +220,4 @@ async function writeMovie(
     return track?.packets === samples.length && track.bytes === samples.bytes
   })
   return isSame ? { sums: summing.finish() } : { asItIs: holdsLess }
-}
-
-/** On the same file system as the file that the temporary will replace. */
-async function temporaryFolder({ tmp, recordings }: FinalizeFolders): Promise<string> {
-  const [a, b] = await Promise.all([stat(tmp).catch(ignoreMissing), stat(recordings)])
-  if (a?.dev === b.dev) return tmp
-  const folder = join(recordings, dotFolder)
-  await mkdir(folder, { recursive: true })
-  return folder
 }

@@ -2,8 +2,8 @@
 export interface SegmentFacts {
   /** For how long of our own monotonic clock neither its size nor its mtime has changed. */
   stableMs: number
-  /** Whether a process has it open, for writing or in `open/` at all; undefined where that can't be seen. */
-  hasWriter: boolean | undefined
+  /** Whether a process has it open for writing, or in `open/` at all; undefined where that can't be seen. */
+  isHeld: boolean | undefined
   /** Whether it still lies in `recordings/open/`. */
   inOpen: boolean
 }
@@ -16,7 +16,7 @@ export const closedStableMs = 2000
  * in `open/` and where writers can't be seen, for as long as the original waited.
  */
 export function isFinished(facts: SegmentFacts, stableAfterMs: number): boolean {
-  if (facts.hasWriter) return false
-  const doubtful = facts.inOpen || facts.hasWriter === undefined
+  if (facts.isHeld) return false
+  const doubtful = facts.inOpen || facts.isHeld === undefined
   return facts.stableMs >= (doubtful ? stableAfterMs : closedStableMs)
 }

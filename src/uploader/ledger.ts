@@ -1,8 +1,6 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { localTime } from '../daemon/local-time.ts'
-import { hasCode, ignoreMissing } from '../segments/folders.ts'
-import { Journal, parseLine } from '../segments/journal.ts'
+import { hasCode } from '../segments/folders.ts'
+import { Journal, JournalReader } from '../segments/journal.ts'
 import { earlierNames, parseSegmentName } from '../segments/segment-name.ts'
 import { DiskReserve } from './disk-reserve.ts'
 
@@ -32,11 +30,13 @@ export class Ledger {
   readonly #journal: Journal<LedgerLine>
   /** For lines on a full disk. */
   readonly reserve: DiskReserve
-  /** The day that was asked for last comes first. */
-  #read: Read[] = []
+  readonly #reader: JournalReader<LedgerLine, LedgerLine[]>
 
   constructor(folder: string) {
     this.#journal = new Journal(folder)
+    this.#reader = new JournalReader(this.#journal, mostDaysRead, (line, lines) => {
+      if (isProof(line)) lines.set(line.file, [...(lines.get(line.file) ?? []), line])
+    })
     this.reserve = new DiskReserve(`${folder}.reserve`)
   }
 
@@ -67,37 +67,8 @@ export class Ledger {
 
   /** What is known of a file of this name, or of one it may have had earlier, whatever its content. */
   async linesOf(file: string, day: string): Promise<LedgerLine[]> {
-    const path = this.#journal.path(day)
-    const info = await stat(path).catch(ignoreMissing)
-    let read = this.#read.find((known) => known.day === day && known.inode === info?.ino)
-    if (!read || (info?.size ?? 0) < read.bytes)
-      read = { day, inode: info?.ino, bytes: 0, lines: new Map() }
-    this.#read = [read, ...this.#read.filter((known) => known.day !== day)].slice(0, mostDaysRead)
-    if (info && info.size > read.bytes) await readOn(path, read)
-    return [file, ...earlierNames(file)].flatMap((name) => read.lines.get(name) ?? [])
-  }
-}
-
-/** The lines of a day, as far as they have been read: nothing is ever added but at the end. */
-interface Read {
-  day: string
-  inode: number | undefined
-  bytes: number
-  lines: Map<string, LedgerLine[]>
-}
-
-async function readOn(path: string, read: Read): Promise<void> {
-  const start = read.bytes
-  const pieces: Buffer[] = []
-  for await (const piece of createReadStream(path, { start })) pieces.push(piece as Buffer)
-  // Somebody else may have read some of it meanwhile.
-  const content = Buffer.concat(pieces).subarray(read.bytes - start)
-  const whole = content.subarray(0, content.lastIndexOf('\n') + 1)
-  read.bytes += whole.length
-  for (const json of whole.toString().split('\n')) {
-    const line = parseLine<LedgerLine>(json)
-    if (line && isProof(line))
-      read.lines.set(line.file, [...(read.lines.get(line.file) ?? []), line])
+    const lines = await this.#reader.of(day)
+    return [file, ...earlierNames(file)].flatMap((name) => lines.get(name) ?? [])
   }
 }
 

@@ -9,7 +9,7 @@ export interface Pause {
   seconds: number
 }
 
-/** Half a day of video. */
+/** More than a day of video. */
 const mostFrames = 16_000_000
 /** Of so many, with a keyframe each second. */
 const mostIndexBytes = 64 * 1024 * 1024

@@ -179,10 +179,10 @@ export class SegmentFinder {
     const { clock, stableAfterMs } = this.#deps
     const stable = await this.#stable()
     if (stable.length === 0) return
-    const hasWriter = await this.#writers(stable)
+    const isHeld = await this.#holders(stable)
     for (const pending of stable) {
       const stableMs = clock.monotonicMs() - pending.unchangedSinceMs
-      const facts = { stableMs, hasWriter: hasWriter(pending), inOpen: pending.inOpen }
+      const facts = { stableMs, isHeld: isHeld(pending), inOpen: pending.inOpen }
       if (isFinished(facts, stableAfterMs))
         await this.#apart(pending.path, async () => this.#deliver(pending))
       // lsof may have taken long.
@@ -219,7 +219,7 @@ export class SegmentFinder {
     return inOpen ? this.#deps.stableAfterMs : closedStableMs
   }
 
-  async #writers(files: Pending[]): Promise<(file: Pending) => boolean | undefined> {
+  async #holders(files: Pending[]): Promise<(file: Pending) => boolean | undefined> {
     const { openFiles, problems } = this.#deps
     const seen = await openFiles.at(files.map(({ path }) => path))
     if (openFiles.source === 'lsof') problems.over('lsof')

@@ -6,7 +6,7 @@ const stableAfterMs = 60_000
 const cases: [
   sentence: string,
   stableMs: number,
-  hasWriter: boolean | undefined,
+  isHeld: boolean | undefined,
   inOpen: boolean,
   finished: boolean,
 ][] = [
@@ -20,7 +20,7 @@ const cases: [
   ['not while somebody writes to it', 1e9, true, true, false],
 ]
 
-for (const [sentence, stableMs, hasWriter, inOpen, finished] of cases)
+for (const [sentence, stableMs, isHeld, inOpen, finished] of cases)
   test(sentence, () => {
-    assert.equal(isFinished({ stableMs, hasWriter, inOpen }, stableAfterMs), finished)
+    assert.equal(isFinished({ stableMs, isHeld, inOpen }, stableAfterMs), finished)
   })

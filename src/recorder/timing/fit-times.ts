@@ -1,3 +1,5 @@
+import { blockSeconds, median, rateOf } from './clock-rate.ts'
+
 /**
  * When the frames of a recording were taken. A camera's time stamps say how far apart its frames are,
  * more or less; their arrival says when they were taken, but for the delays of a network.
@@ -35,10 +37,6 @@ export interface Times {
 
 /** How far behind a frame others may come that were not delayed as it was. */
 const lookAheadSeconds = 60
-/** The rate of a clock is judged by the smallest lag in each block of so long. */
-const blockSeconds = 5
-/** A clock that is wrong by more counts in other units; else frames come faster than they were taken. */
-const mostWrongRate = 0.12
 /** Time stamps that jump ahead by less are off by no more. */
 const leastJump = 0.25
 /** Of the first frames of a recording a smaller step ahead may be as they were taken. */
@@ -188,55 +186,6 @@ function unseenBegin(stamps: ArrayLike<number>, points: Point[]): Point | undefi
   return undefined
 }
 
-/**
- * How much the lag rises in a second of time stamps: the median between points that are some seconds
- * apart, on which a delay or a pause has no influence.
- */
-function rateOf(points: Point[], before: Point[]): number {
-  const lowest = [...before, ...lowestOfBlocks(points)]
-  const span = (points.at(-1)?.stamp ?? 0) - (lowest[0]?.stamp ?? 0)
-  const few = lowest.length < 6
-  const block = few ? Math.min(blockSeconds, span / 8) : blockSeconds
-  const all = few ? lowestOfBlocks(points, block) : lowest
-  const [least, most] = [block, 4 * block]
-  const slopes: number[] = []
-  for (const [n, a] of all.entries())
-    for (let m = n + 1; m < all.length; m += 1) {
-      const b = all[m] as Point
-      const apart = b.stamp - a.stamp
-      if (apart > most) break
-      if (apart >= least && apart > 0) slopes.push((b.lag - a.lag) / apart)
-    }
-  const rate = likeliest(slopes)
-  // Less than what a few points can tell.
-  return Math.abs(rate * span) < (few ? 0.15 : 0.1) ? 0 : rate
-}
-
-/** The median, but that of what a clock does which is only wrong where few agree on more. */
-function likeliest(slopes: number[]): number {
-  const usual = median(slopes)
-  if (Math.abs(usual) <= mostWrongRate) return usual
-  const agree = slopes.filter((slope) => Math.abs(slope - usual) < mostWrongRate / 2)
-  const small = slopes.filter((slope) => Math.abs(slope) <= mostWrongRate)
-  return agree.length < 0.75 * slopes.length && small.length > 0.2 * slopes.length
-    ? median(small)
-    : usual
-}
-
-/** The points with the smallest lag, one in each block of so many seconds. */
-export function lowestOfBlocks(points: Point[], seconds = blockSeconds): Point[] {
-  const lowest: Point[] = []
-  let end = -Infinity
-  for (const point of points) {
-    const best = lowest.at(-1)
-    if (!best || point.stamp >= end) {
-      lowest.push(point)
-      end = point.stamp + seconds
-    } else if (point.lag < best.lag) lowest[lowest.length - 1] = point
-  }
-  return lowest
-}
-
 /** The places of the points with which stretches begin, between which time stamps jumped ahead. */
 function stretches(points: Point[], stamps: ArrayLike<number>, firstIndex: number): number[] {
   const usual = usualStep(stamps)
@@ -280,12 +229,6 @@ function longestStep(stamps: ArrayLike<number>, from: number, to: number): numbe
   for (let n = Math.max(1, from + 1); n <= to; n += 1)
     longest = Math.max(longest, (stamps[n] ?? 0) - (stamps[n - 1] ?? 0))
   return longest
-}
-
-/** 0 of none. */
-function median(numbers: number[]): number {
-  numbers.sort((a, b) => a - b)
-  return numbers[Math.floor(numbers.length / 2)] ?? 0
 }
 
 /** Gives each point the smallest lag of those that come soon after it, within its stretch. */

@@ -1,3 +1,5 @@
+import { median } from './clock-rate.ts'
+
 /** A sample of sound: when it came, and when it was taken if its time stamp is of the picture's clock. */
 interface Probe {
   /** In seconds. */
@@ -105,9 +107,4 @@ function atBeginning(offs: { at: number; off: number }[], startedAt: number): nu
   )
   const slope = Math.abs(median(slopes)) < 0.004 ? 0 : median(slopes)
   return median(offs.map(({ at, off }) => off - slope * (at - startedAt)))
-}
-
-function median(numbers: number[]): number {
-  numbers.sort((a, b) => a - b)
-  return numbers[Math.floor(numbers.length / 2)] ?? 0
 }

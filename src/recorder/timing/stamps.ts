@@ -1,4 +1,5 @@
-import { lowestOfBlocks, pointsOf, type Arrival, type Point } from './fit-times.ts'
+import { lowestOfBlocks } from './clock-rate.ts'
+import { pointsOf, type Arrival, type Point } from './fit-times.ts'
 
 /** Time stamps in seconds, each higher than the one before, of which the oldest are dropped now and then. */
 export class Stamps {
