@@ -4,7 +4,7 @@ export interface VideoFrame {
   isKeyframe: boolean
   /** The slices only: delimiters, SEI and parameter sets are left out. */
   slices: Buffer[]
-  /** Of a keyframe, where they aren't those that the camera announces. */
+  /** Parameter sets of a keyframe that differ from those that the camera announces. */
   parameterSets?: Buffer[]
 }
 

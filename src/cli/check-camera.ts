@@ -117,7 +117,7 @@ async function record(
     await child.endsWithin(pollMs)
     const seconds = sample?.seconds
     sample = await sampleNewest(folder, reader.stream)
-    // What FFmpeg still held comes when it ends.
+    // Frames that FFmpeg still held come when it ends.
     if (!state.end && sample?.seconds !== seconds) grewMs = performance.now()
     if (sample && isEnough(sample)) break
   }

@@ -32,7 +32,7 @@ interface Streams {
 
 export const patienceMs = 30 * 60_000
 
-/** What files have in common that are to be joined, and which of them lack the sound that others have. */
+/** Streams that the files of a clip have in common; `silent` lists the files without the sound that others have. */
 export interface Common extends Pick<Streams, 'video' | 'ticks' | 'sound'> {
   silent: Set<string>
 }

@@ -31,7 +31,7 @@ export interface DayFacts {
   /** Of this camera, as far as they touch the day. */
   stretches: Stretch[]
   gaps: Gap[]
-  /** What this machine's clock has passed over, when it was set ahead. */
+  /** Times that this machine's clock passed over when it was set ahead. */
   passedOver: Span[]
 }
 

@@ -104,7 +104,7 @@ export async function saveClip(
   }
 }
 
-/** Where a part begins and ends, if that isn't where its file does. */
+/** Beginning and end of a part, unless they are those of its file. */
 function cutsOf(
   { stretch, offsetSeconds, untilSeconds }: Found,
   exact: ClosedSegment | undefined,
@@ -133,7 +133,7 @@ interface Original {
   info: Stats
 }
 
-/** What the recorder has noted of a file, of which there is a copy. */
+/** The recorder's line on a file; for one that is still open, what its copy tells. */
 async function known(
   stretch: Stretch,
   { path, info }: Original,

@@ -17,7 +17,7 @@ export interface SegmentCopy {
 
 interface Finalizing {
   tools: MediaTools
-  /** Where the copy is, and temporary files go. */
+  /** Folder of the copy and of temporary files. */
   folder: string
 }
 
@@ -49,7 +49,7 @@ export async function finalizeCopy(
   return true
 }
 
-/** Name and mtime tell the length of a file that is being written to so many seconds. */
+/** Error, in seconds, of the length that name and mtime give a file that is being written. */
 const looseSeconds = 2
 
 /**

@@ -89,7 +89,7 @@ export class KnownFootage {
     }))
   }
 
-  /** By the lines of their beginnings, and by what the recorder last said. */
+  /** Gaps without an end: from their lines, and from the recorder's last status. */
   async #openGaps(): Promise<Gap[]> {
     const said = new Map((await this.#saidGaps()).map((gap) => [gap.camera, gap]))
     const current = await this.currentCameras()
@@ -98,7 +98,7 @@ export class KnownFootage {
       const { camera, fromMs, reason } = gap
       const nextMs = await this.#nextFootage(gap)
       if (nextMs !== undefined) over.push({ ...gap, toMs: Math.max(fromMs, nextMs) })
-      // Of a camera that is recorded no more nobody knows until when it was missed.
+      // Nobody knows until when a camera was missed that is recorded no more.
       else if (current?.includes(camera) ?? true) {
         const known = said.get(camera)?.reason ?? reason
         said.set(camera, { ...gap, toMs: this.#nowMs, reason: known })

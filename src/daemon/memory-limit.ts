@@ -12,7 +12,7 @@ export const memoryFor = { copying: 768 * mebibyte, encoding: 4096 * mebibyte }
 let hasPrlimit: boolean | undefined
 
 /**
- * A command line under which a program gets at most so many bytes, and half of this machine's memory:
+ * Limits a command to a number of bytes, and to half of this machine's memory:
  * by a number that a camera sends, or that stands in a file, FFmpeg would take all of it. Without
  * prlimit there is no limit; setup.sh and check.sh say that it is missing.
  */

@@ -13,7 +13,7 @@ export class BitReader {
     this.#bytes = withoutEscapes(payload)
   }
 
-  /** An unsigned number of so many bits, 32 at most. */
+  /** Reads an unsigned number of `count` bits, 32 at most. */
   bits(count: number): number {
     let number = 0
     for (let n = 0; n < count; n += 1) number = number * 2 + this.#bit()

@@ -16,7 +16,7 @@ type Unit = ParameterSet | { kind: 'slice'; ppsId: number } | { kind: 'other' }
 
 /** Larger ones are none. */
 export const mostSetBytes = 4096
-/** So much of a slice is more than enough to tell its picture parameter set. */
+/** Bytes of a slice that are more than enough to find its picture parameter set. */
 export const sliceHeadBytes = 32
 const headerBytes = { h264: 1, hevc: 2 }
 /** The highest numbers of sets. */

@@ -119,7 +119,7 @@ class LeadReader {
 class SetsInForce {
   readonly #codec: PictureCodec
   readonly #sets: Map<string, ParameterSet>
-  /** Of the sequence in use; undefined where that can't be read. */
+  /** Format of the sequence in use; undefined where that can't be read. */
   readonly #format: PictureFormat | undefined
 
   /** Those in the header of a track. */
@@ -147,7 +147,7 @@ class SetsInForce {
   /** Those that are in force behind what leads in a keyframe; itself where that says nothing new. */
   with({ sets, ppsId }: Lead): SetsInForce {
     const all = new Map(this.#sets)
-    // Of several with one number the last is in force.
+    // The last of several with one number is in force.
     for (const [key, set] of new Map(sets.map((one) => [keyOf(one), one]))) {
       const before = all.get(key)
       if (!before || !isSameSet(this.#codec, before, set)) all.set(key, set)

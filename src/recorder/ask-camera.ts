@@ -3,14 +3,15 @@ import { addAbortSignal } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { defaultPorts, hostOf, withoutCredentials } from './camera-url.ts'
 
-const usuallyAtMostMs = 3000
+/** A camera that is well answers sooner. */
+export const answersWithinMs = 3000
 const headAtMostChars = 16_384
 
 /** Asks a camera once, without credentials, what it has at a URL; answers the head of its answer, or nothing if it gives none. */
 export async function askCamera(
   url: string,
+  atMostMs: number,
   signal: AbortSignal,
-  atMostMs = usuallyAtMostMs,
 ): Promise<string> {
   const { protocol, port } = new URL(url)
   const scheme = protocol.slice(0, -1)

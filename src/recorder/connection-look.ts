@@ -1,9 +1,7 @@
 import type { Clock } from '../daemon/clock.ts'
-import { askCamera } from './ask-camera.ts'
+import { answersWithinMs, askCamera } from './ask-camera.ts'
 import { noAnswer, noVideo, type Diagnosis } from './ffmpeg-diagnosis.ts'
 import type { FfmpegRun } from './ffmpeg-run.ts'
-
-const answersWithinMs = 3000
 
 export interface Patience {
   stallAfterMs: number
@@ -27,7 +25,8 @@ export async function lookAtConnection(
   const isOver = (): boolean => signal.aborted || run.connectedMs !== undefined
   await clock.sleep(stallAfterMs / 2, signal)
   if (isOver()) return undefined
-  const answer = await askCamera(camera.url, signal, Math.min(answersWithinMs, stallAfterMs / 2))
+  const atMostMs = Math.min(answersWithinMs, stallAfterMs / 2)
+  const answer = await askCamera(camera.url, atMostMs, signal)
   if (isOver()) return undefined
   if (answer === '') return noAnswer(camera)
   if (lateVideo) return undefined

@@ -175,7 +175,7 @@ export class FfmpegRun {
     this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
     this.frames = frames
-    // What FFmpeg still held comes when it ends.
+    // Frames that FFmpeg still held come when it ends.
     if (!isLast) this.videoRoseMs = nowMs
     listener.footage()
   }

@@ -27,7 +27,7 @@ export interface RecordingFault {
 
 /** Sound may begin late, or pause. */
 const soundlessAtMostMs = 50_000
-/** What a frame may take to the disk, where that is read every 3 s; or so many frames' time. */
+/** Time a frame may take to the disk, which is read every 3 s; or the time of some frames. */
 const lateAfterMs = 8000
 const lateAfterFrames = 4
 /** A disk that is slow for a moment is no fault. */

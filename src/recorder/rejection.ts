@@ -1,4 +1,4 @@
-import { askCamera } from './ask-camera.ts'
+import { answersWithinMs, askCamera } from './ask-camera.ts'
 import type { Camera } from './config.ts'
 import type { Diagnosis } from './ffmpeg-diagnosis.ts'
 
@@ -21,7 +21,9 @@ export async function explainRejection(
       kind: 'rejected',
       text: `user and password in CAMERA_${camera.number}_URL have ${length} characters, of which FFmpeg passes on the first ${rtspUserinfoChars} (an escape such as %40 counts as 3): choose a shorter password`,
     }
-  const algorithm = unknownDigest(challengesIn(await askCamera(camera.url, signal)))
+  const algorithm = unknownDigest(
+    challengesIn(await askCamera(camera.url, answersWithinMs, signal)),
+  )
   if (algorithm === undefined) return diagnosis
   return {
     kind: 'rejected',

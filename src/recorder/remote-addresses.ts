@@ -37,7 +37,7 @@ export async function strangersOf(pid: number, hosts: string[]): Promise<Strange
 /** Whom a process is connected to by TCP; nobody, if it has ended. */
 function remoteAddresses(pid: number): string[] {
   const folder = `/proc/${pid}`
-  // At once, for a connection may be a short one.
+  // Read at once: a connection may be short.
   const connections = ['tcp', 'tcp6'].flatMap((name) =>
     parseTcpTable(ifThere(() => readFileSync(`${folder}/net/${name}`, 'utf8')) ?? ''),
   )

@@ -1,7 +1,7 @@
-/** So many sessions in a row that last alike are no chance. */
+/** Sessions in a row of equal length that are no chance. */
 const sessionsAlike = 3
 const leastMs = 5000
-/** Lengths may differ by so much, or by a twentieth. */
+/** Largest difference between equal lengths, unless a twentieth is more. */
 const atMostApartMs = 2000
 
 /** The lengths of a camera's last sessions, of those that the camera has ended. */

@@ -42,7 +42,7 @@ export interface FootageSpan {
   stepMs: number
 }
 
-/** So many days of lines are kept in memory: those in which one file is looked for. */
+/** Days of lines that are kept in memory: those in which one file is looked for. */
 const daysRead = 4
 
 /** What the recorder knows of the segments that it has closed: one line each, by the day of its name. */

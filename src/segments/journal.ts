@@ -80,7 +80,7 @@ interface Read<Value> {
   reading: Promise<void>
 }
 
-/** What the lines of a journal come to, by the key that `add` gives it: each is read once, for nothing is ever added but at the end. */
+/** Values that `add` makes of a journal's lines, by key. Each line is read once: a journal only ever grows at its end. */
 export class JournalReader<Line, Value> {
   readonly #journal: Journal<Line>
   readonly #daysKept: number

@@ -10,7 +10,7 @@ import { ToolError } from './run-tool.ts'
 export interface Rewritten {
   /** Why it was left untouched. */
   asItIs?: string
-  /** Of what we have written in its place, where they are known without reading it. */
+  /** Sums of what we have written in its place, where they are known without reading it. */
   sums?: Sums
   /** How many files it was divided into, where its picture changes. */
   parts?: number

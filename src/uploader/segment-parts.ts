@@ -36,7 +36,7 @@ export async function segmentParts(
 ): Promise<{ first: SegmentPart; later: SegmentPart[] }> {
   const picture = present(movie.tracks[0])
   const pictures = await pictureParts(picture.source, picture)
-  // What has no name of ours can't be divided, for the parts would have none.
+  // The parts of a file without a name of ours would have none either.
   const isDivisible = ownerOf({ path, before, known }) !== undefined
   const movies = divideMovie(movie, isDivisible ? pictures : pictures.slice(0, 1))
   const [first, ...later] = movies.map((part, index) => {
@@ -123,7 +123,7 @@ export function countsOf({ tracks }: PlainMp4): Pick<ClosedSegment, 'frames' | '
   return { frames: count('video'), sounds: count('audio') }
 }
 
-/** Of which camera a segment is, and since when; undefined where nothing says. */
+/** Camera and start of a segment; undefined where nothing says them. */
 function ownerOf({
   path,
   before,

@@ -40,7 +40,7 @@ function likeliest(slopes: number[]): number {
     : usual
 }
 
-/** The points with the smallest lag, one in each block of so many seconds. */
+/** The points with the smallest lag, one in each block of `seconds`. */
 export function lowestOfBlocks(points: Point[], seconds = blockSeconds): Point[] {
   const lowest: Point[] = []
   let end = -Infinity

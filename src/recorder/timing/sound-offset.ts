@@ -11,7 +11,7 @@ interface Probe {
 const unnoticed = 0.12
 /** What a camera's sender reports say is believed as far as this. */
 const mostBelieved = 3
-/** A clock that goes with the time stamps seems to be off by so many seconds, for want of digits. */
+/** Seconds by which a clock that goes with the time stamps seems to be off: it is rounded. */
 const rounding = 0.0003
 /** Each new report sets it anew. */
 const steadyShare = 0.6
