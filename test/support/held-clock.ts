@@ -30,10 +30,19 @@ export class HeldClock implements Clock {
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return
-    await new Promise<void>((resolve) => {
-      this.#sleepers.push({ untilMs: this.#nowMs + ms, wake: resolve })
-      signal?.addEventListener('abort', () => resolve())
+    await new Promise<void>((wake) => {
+      const sleeper = { untilMs: this.#nowMs + ms, wake }
+      this.#sleepers.push(sleeper)
+      signal?.addEventListener('abort', () => {
+        this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
+        wake()
+      })
     })
+  }
+
+  /** How many sleep now. */
+  get sleepers(): number {
+    return this.#sleepers.length
   }
 
   /** Sets the wall clock; no time goes by. */
