@@ -35,6 +35,8 @@ export interface CheckOptions {
 /** With a keyframe, that is enough of a recording; for a second keyframe it goes on a little longer. */
 const enoughSeconds = 3
 const atMostMs = 25_000
+/** What reaches the file so soon before FFmpeg ends, FFmpeg had kept until then. */
+const tailMs = 1500
 const pollMs = 300
 /** How long the camera may be silent. */
 const patienceMs = 6000
@@ -112,17 +114,18 @@ async function record(
   for (const output of child.outputs) output.resume()
   void child.ended.then((end) => (state.end = end))
   let sample: Trial['sample']
-  let grewMs = performance.now()
+  let [grewBeforeMs, grewMs] = [performance.now(), performance.now()]
   while (!state.end && !state.isUnexpected && !signal.aborted && performance.now() < untilMs) {
     await child.endsWithin(pollMs)
     const seconds = sample?.seconds
     sample = await sampleNewest(folder, reader.stream)
-    // Frames that FFmpeg still held come when it ends.
-    if (!state.end && sample?.seconds !== seconds) grewMs = performance.now()
+    if (!state.end && sample?.seconds !== seconds)
+      [grewBeforeMs, grewMs] = [grewMs, performance.now()]
     if (sample && isEnough(sample)) break
   }
   const isOurEnd = state.end === undefined
-  const quietMs = performance.now() - grewMs
+  const isTail = performance.now() - grewMs < tailMs
+  const quietMs = performance.now() - (isTail ? grewBeforeMs : grewMs)
   child.kill('SIGINT')
   if (!(await child.endsWithin(endsWithinMs))) child.kill('SIGKILL')
   await child.endsWithin(endsWithinMs)
