@@ -42,8 +42,10 @@ export function bridgePackets(
   const shown = 'if(eq(PTS,NOPTS)+eq(DTS,NOPTS),0,max(0,PTS-DTS))'
   const pts = [...passOn(input), `ld(5)+${shown}`].join(';')
   // FFmpeg believes a packet's duration more than the next one's time stamp, where a fragment ends.
-  const step = 'st(1,ld(0));st(0,if(eq(PREV_INDTS,NOPTS)+eq(DTS,NOPTS),0,DTS-PREV_INDTS))'
-  const duration = `${step};clip(min(ld(0),ld(1)),1,${longestStep}*${t})`
+  const first = 'if(eq(DTS,NOPTS)+eq(NEXT_DTS,NOPTS),0,NEXT_DTS-DTS)'
+  const step = `if(eq(N,0),${first},if(eq(PREV_INDTS,NOPTS)+eq(DTS,NOPTS),0,DTS-PREV_INDTS))`
+  const steps = `st(1,ld(0));st(0,${step});if(eq(N,0),st(1,ld(0)),0)`
+  const duration = `${steps};clip(min(ld(0),ld(1)),1,${longestStep}*${t})`
   const escaped = `dts=${dts}:pts=${pts}:duration=${duration}`.replaceAll(/[,;]/g, String.raw`\$&`)
   return `setts=${escaped}`
 }

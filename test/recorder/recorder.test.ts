@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { startRtspCamera, type CameraOptions, type RtspCamera } from '../../demo/rtsp-camera.ts'
@@ -116,6 +117,23 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.line(/segment finished/)
     await daemon.stop()
     assert.deepEqual(await probed(recordings(folder)[0] ?? '', 'stream=codec_type'), ['video'])
+  })
+
+  test('a frame a second beside sound is a second long, from the first on', async (t) => {
+    const clip = await cachedClip({ fps: 1, audio: 'pcma' })
+    const source = await camera(t, { clip })
+    const { daemon, folder } = await recorder(t, source.url, { SEGMENT_DURATION: oneSegment })
+    await daemon.line(/recording started/)
+    const from = source.frameNow
+    while (source.frameNow <= from + 5) await sleep(100)
+    await daemon.stop()
+    const streams = await probed(recordings(folder)[0] ?? '', 'packet=codec_type,dts_time')
+    const times = streams
+      .filter((line) => line.startsWith('video'))
+      .map((line) => line.split(',')[1])
+    assert.ok(times.length >= 4, String(times))
+    for (const [n, time] of times.slice(1).entries())
+      assert.ok(Math.abs(Number(time) - Number(times[n]) - 1) < 0.1, String(times))
   })
 
   test('a killed FFmpeg is replaced at once, and its file plays to the last second', async (t) => {

@@ -4,15 +4,20 @@ import type { Point } from './fit-times.ts'
 export const blockSeconds = 5
 /** A clock that is wrong by more counts in other units; else frames come faster than they were taken. */
 const mostWrongRate = 0.12
+/** So many blocks tell the rate. */
+const enough = 6
+/** What comes so soon after a delay may make up for it, and tells no rate. */
+const madeUpSeconds = 300
+const leastDelay = 0.5
 
 /**
  * How much the lag rises in a second of time stamps: the median between points that are some seconds
  * apart, on which a delay or a pause has no influence.
  */
 export function rateOf(points: Point[], before: Point[]): number {
-  const lowest = [...before, ...lowestOfBlocks(points)]
+  const lowest = undelayed([...before, ...lowestOfBlocks(points)])
   const span = (points.at(-1)?.stamp ?? 0) - (lowest[0]?.stamp ?? 0)
-  const few = lowest.length < 6
+  const few = lowest.length < enough
   const block = few ? Math.min(blockSeconds, span / 8) : blockSeconds
   const all = few ? lowestOfBlocks(points, block) : lowest
   const [least, most] = [block, 4 * block]
@@ -27,6 +32,19 @@ export function rateOf(points: Point[], before: Point[]): number {
   const rate = likeliest(slopes)
   // Less than what a few points can tell.
   return Math.abs(rate * span) < (few ? 0.15 : 0.1) ? 0 : rate
+}
+
+/** Without what comes soon after a rise of the lag, where there is enough before that. */
+function undelayed(lowest: Point[]): Point[] {
+  const end = lowest.at(-1)?.stamp ?? 0
+  for (let n = enough; n < lowest.length; n += 1) {
+    const [from, last, point] = [lowest[0], lowest[n - 1], lowest[n]]
+    if (!from || !last || !point || end - point.stamp > madeUpSeconds) continue
+    const usual = (last.lag - from.lag) / (last.stamp - from.stamp)
+    if (point.lag - last.lag - usual * (point.stamp - last.stamp) > leastDelay)
+      return lowest.slice(0, n)
+  }
+  return lowest
 }
 
 /** The median, but that of what a clock does which is only wrong where few agree on more. */

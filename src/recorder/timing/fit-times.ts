@@ -1,4 +1,4 @@
-import { blockSeconds, median, rateOf } from './clock-rate.ts'
+import { blockSeconds, lowestOfBlocks, median, rateOf } from './clock-rate.ts'
 
 /**
  * When the frames of a recording were taken. A camera's time stamps say how far apart its frames are,
@@ -35,8 +35,10 @@ export interface Times {
   unsettledFrom: number | undefined
 }
 
-/** How far behind a frame others may come that were not delayed as it was. */
+/** How far behind a frame others may come that were not delayed as it was; further where frames still make up for it. */
 const lookAheadSeconds = 60
+/** How much the lag falls in ten seconds at least while frames make up for a delay. */
+const leastMadeUp = 0.2
 /** Time stamps that jump ahead by less are off by no more. */
 const leastJump = 0.25
 /** Of the first frames of a recording a smaller step ahead may be as they were taken. */
@@ -50,7 +52,7 @@ const unseenSeconds = 1
 /** A rise that is this large is waited for, whether something makes up for it, and if it does, longer. */
 const doubtfulRise = 0.5
 const patienceSeconds = 30
-const longestPatienceSeconds = 150
+const longestPatienceSeconds = 300
 /** Where most steps add up to less than this share of the whole, time stamps say nothing. */
 const leastShare = 0.2
 /** The largest step by which time stamps that stand still are advanced (see bridge.ts); a longer one is a pause. */
@@ -179,7 +181,7 @@ function unseenBegin(stamps: ArrayLike<number>, points: Point[]): Point | undefi
   const usual = usualStep(stamps)
   for (let n = first.index; n > 0; n -= 1) {
     const [stamp, next] = [stamps[n - 1] ?? 0, stamps[n] ?? 0]
-    if (next - stamp - usual < Math.max(leastBeginJump, 3 * usual)) continue
+    if (next - stamp - usual < Math.max(leastBeginJump, usual / 2)) continue
     const at = first.at - (first.stamp - next) - usual
     return { index: n - 1, stamp, at, lag: at - stamp }
   }
@@ -195,7 +197,7 @@ function stretches(points: Point[], stamps: ArrayLike<number>, firstIndex: numbe
     if (!before) continue
     const steps = longestStep(stamps, before.index - firstIndex, point.index - firstIndex)
     const extra = steps - usual
-    if (extra < Math.max(leastJump, usual)) continue
+    if (extra < Math.max(leastJump, usual / 2)) continue
     const from = begins.at(-1) ?? 0
     const fall =
       lowestWithin(points.slice(from, n).toReversed(), before.stamp) -
@@ -264,12 +266,10 @@ function slidingLows(points: Point[]): number[] {
   const candidates: number[] = []
   let [head, next] = [0, 0]
   const lagAt = (place: number | undefined): number => points[place ?? 0]?.lag ?? Infinity
+  const madeUpAt = madeUpBy(points)
   for (const [n, { stamp }] of points.entries()) {
-    for (
-      ;
-      next < points.length && (points[next]?.stamp ?? 0) <= stamp + lookAheadSeconds;
-      next += 1
-    ) {
+    const until = Math.max(stamp + lookAheadSeconds, madeUpAt(stamp))
+    for (; next < points.length && (points[next]?.stamp ?? 0) <= until; next += 1) {
       while (candidates.length > head && lagAt(candidates.at(-1)) >= lagAt(next)) candidates.pop()
       candidates.push(next)
     }
@@ -279,16 +279,36 @@ function slidingLows(points: Point[]): number[] {
   return lows
 }
 
+/** Until when the lag goes on falling that falls at a time stamp, or soon after it. */
+function madeUpBy(points: Point[]): (stamp: number) => number {
+  const blocks = lowestOfBlocks(points)
+  const until = blocks.map(({ stamp }) => stamp)
+  for (let n = blocks.length - 3; n >= 0; n -= 1)
+    if ((blocks[n]?.lag ?? 0) - (blocks[n + 2]?.lag ?? 0) > leastMadeUp)
+      until[n] = Math.max(until[n + 1] ?? 0, blocks[n + 3]?.stamp ?? Infinity)
+  let n = 0
+  return (stamp) => {
+    while ((blocks[n + 1]?.stamp ?? Infinity) <= stamp) n += 1
+    return Math.max(until[n] ?? stamp, until[n + 1] ?? stamp)
+  }
+}
+
 /** From where on the lag has risen, until the end, so that it may still be made up for. */
 function doubtfulFrom(settled: Point[], points: Point[]): number | undefined {
   const last = settled.at(-1)
+  if (!last) return undefined
   const isFalling = lagFallsAtEnd(points)
   const rise = isFalling ? doubtfulRise / 5 : doubtfulRise
-  const high = settled.findLastIndex(({ lag }) => (last?.lag ?? 0) - lag > rise)
-  const from = settled[high + 1]
-  if (high < 0 || !from || !last) return undefined
   const patience = isFalling ? longestPatienceSeconds : patienceSeconds
-  return last.at - from.at < patience ? from.index : undefined
+  const late = settled.filter(({ at }) => last.at - at < 2 * blockSeconds)
+  // The very last one may be higher than those before by chance.
+  const ends = [last.lag, Math.min(...late.map(({ lag }) => lag))]
+  const doubtful = ends.flatMap((end) => {
+    const high = settled.findLastIndex(({ lag }) => end - lag > rise)
+    const from = high < 0 ? undefined : settled[high + 1]
+    return from && last.at - from.at < patience ? [from.index] : []
+  })
+  return doubtful.length > 0 ? Math.min(...doubtful) : undefined
 }
 
 /** Whether frames still come faster than they were taken. */
@@ -328,12 +348,12 @@ function lagKnots(
 /** Before which frame time stamps say that the camera had paused. */
 function breakBetween(stamps: ArrayLike<number>, from: number, to: number): number | undefined {
   let [best, longest]: [number | undefined, number] = [undefined, 0]
-  const usual = ((stamps[to] ?? 0) - (stamps[from] ?? 0)) / Math.max(1, to - from)
   for (let n = from + 1; n <= to; n += 1) {
     const step = (stamps[n] ?? 0) - (stamps[n - 1] ?? 0)
-    if (step > longest && step > 2 * usual) [best, longest] = [n, step]
+    if (step > longest) [best, longest] = [n, step]
   }
-  return best
+  const others = (stamps[to] ?? 0) - (stamps[from] ?? 0) - longest
+  return longest * (to - from - 1) > 2 * others ? best : undefined
 }
 
 /** Without the knots that are on a line between others (Douglas and Peucker, 1973). */

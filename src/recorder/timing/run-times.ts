@@ -320,7 +320,9 @@ export class RunTimes {
     const ends = [first, end - 1].flatMap((index) => this.#soundAt(index) ?? [])
     const all = [...ends.slice(0, 1), ...inside, ...ends.slice(1)]
     if (all.length === 0) return undefined
-    const offset = this.#soundOffset.of(all)
+    const step = this.#frames.meanStep
+    // A frame that lasts as long as a fragment ends this one or the next.
+    const offset = this.#soundOffset.of(all, step > 0.9 * fragmentSeconds ? 2 * step : step)
     if (offset === 'as the picture') return undefined
     const knots = all.filter((knot, n) => knot.isKnot || n === 0 || n === all.length - 1)
     const shifted = knots.map((knot) => ({ ...knot, by: 'stamp' as const, at: knot.at + offset }))

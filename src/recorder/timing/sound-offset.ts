@@ -65,8 +65,11 @@ export class SoundOffset {
     this.#believesStamps = isClock || lag < -mostEarly || lag > mostLate
   }
 
-  /** The offset of some sound in seconds, or that its time stamps are those of the picture. */
-  of(probes: Probe[]): number | 'as the picture' {
+  /**
+   * The offset of some sound in seconds, or that its time stamps are those of the picture. `doubt` is
+   * how exactly it is known when sound came, in seconds.
+   */
+  of(probes: Probe[], doubt: number): number | 'as the picture' {
     const offs = probes.flatMap(({ at, byPicture }) =>
       byPicture === undefined ? [] : [{ at, off: byPicture - at }],
     )
@@ -75,7 +78,7 @@ export class SoundOffset {
     const offset = this.#known()
     const worst = Math.max(...offs.map(({ off }) => Math.abs(off - (offset ?? 0))))
     if (offset === undefined) return worst > mostBelieved ? 0 : 'as the picture'
-    return worst <= unnoticed ? 'as the picture' : offset
+    return worst <= Math.max(unnoticed, doubt) ? 'as the picture' : offset
   }
 
   #note(offs: { at: number; off: number }[]): void {

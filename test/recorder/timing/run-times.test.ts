@@ -28,7 +28,15 @@ const scenes: [title: string, scene: Scene, mostWrong?: number][] = [
     1.5,
   ],
   ['makes up for a delay at twice the speed', { hold: { from: 43, until: 53, speed: 2 } }],
-  ['makes up for a delay very slowly', { hold: { from: 43, until: 53, speed: 1.3 } }],
+  ['makes up for a delay slowly', { hold: { from: 43, until: 53, speed: 1.3 } }],
+  ...[0.9, 1, 1.1].map((rate): [string, Scene] => [
+    `makes up for a delay very slowly, and counts ${rate * 100} where 100 pass`,
+    { hold: { from: 43, until: 53, speed: 1.1 }, stamp: (at) => at * rate, seconds: 240 },
+  ]),
+  [
+    'sends two frames a second, and makes up for a delay very slowly',
+    { fps: 2, hold: { from: 43, until: 53, speed: 1.05 }, seconds: 340 },
+  ],
   ['is late at first', { hold: { from: 0, until: 5 } }],
   ['pauses, while its clock goes on', { isMissing: paused(43, 55) }],
   ['pauses with its clock', { isMissing: paused(43, 55), stamp: (at) => (at < 50 ? at : at - 12) }],
@@ -60,6 +68,12 @@ const scenes: [title: string, scene: Scene, mostWrong?: number][] = [
     { stamp: (at) => (at < 43 ? at : at + jump) },
     1.5,
   ]),
+  ...[0.5, 1, 2, 4].flatMap((fps) =>
+    [1, 2, 5, 43].map((frames): [string, Scene] => [
+      `sends ${fps} frames a second, and jumps by 2 s behind ${frames}`,
+      { fps, stamp: (at, n) => (n < frames ? at : at + 2) },
+    ]),
+  ),
   ['jumps by 0.9 s each 10 s', { stamp: (at) => at + 0.9 * Math.floor(at / 10) }, 1.5],
   ...[-3600, -3, 0.7, 3, 3600].map((by): [string, Scene] => [
     `is recorded while our own clock is set by ${by} s`,
