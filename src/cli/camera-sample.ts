@@ -53,7 +53,7 @@ export async function sampleNewest(
 async function sampleFile(path: string, stream: StreamInfo): Promise<CameraSample | undefined> {
   const file = await open(path, 'r')
   try {
-    const reader = new FragmentReader(file, indexWindowBytes)
+    const reader = new FragmentReader(file, { bytesAtOnce: indexWindowBytes })
     const { headers } = await reader.header()
     let frames: { at: number; isKey: boolean }[] = []
     let parts: { at: number; bytes: number; sounds: number }[] = []

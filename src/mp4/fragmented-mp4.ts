@@ -1,3 +1,4 @@
+import { fstatSync, readSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import {
   boxesIn,
@@ -109,6 +110,13 @@ function addFragment(tracks: Track[], fragment: Fragment, fileBytes: number): vo
   }
 }
 
+/** How a file is read. */
+interface Reading {
+  bytesAtOnce?: number
+  /** It was written a moment ago, so that no disk is waited for: another thread would cost ten times the read. */
+  isInMemory?: boolean
+}
+
 /** Reads a fragmented file from its beginning on, also while it grows. */
 export class FragmentReader {
   readonly #file: FileHandle
@@ -117,9 +125,9 @@ export class FragmentReader {
   /** Where that of the last fragment begins. */
   #contentAt = 0
 
-  constructor(file: FileHandle, bytesAtOnce = windowBytes) {
+  constructor(file: FileHandle, reading: Reading = {}) {
     this.#file = file
-    this.#window = new Window(file, bytesAtOnce)
+    this.#window = new Window(file, reading)
   }
 
   /** As of the last look at the file. */
@@ -129,7 +137,7 @@ export class FragmentReader {
 
   /** What comes before the first fragment; before all else. UnfamiliarMp4 if it isn't there whole. */
   async header(): Promise<Omit<FragmentedMp4, 'tracks'> & { headers: TrackHeader[] }> {
-    this.#window.bytes = (await this.#file.stat()).size
+    await this.grow()
     const ftyp = await this.#window.index(0, 'ftyp')
     need(/^(iso[56]|qt {2})/.test(ftyp.toString('latin1', 8, 12)))
     const moov = Buffer.from(await this.#window.index(ftyp.length, 'moov'))
@@ -166,10 +174,7 @@ export class FragmentReader {
 
   /** Sees what has been written since; answers whether it is more. */
   async grow(): Promise<boolean> {
-    const { size } = await this.#file.stat()
-    const isMore = size > this.#window.bytes
-    this.#window.bytes = size
-    return isMore
+    return this.#window.grow()
   }
 
   /**
@@ -232,13 +237,23 @@ class Window {
   /** How long the file is, as far as is known. */
   bytes = 0
   readonly #file: FileHandle
+  readonly #isInMemory: boolean
   readonly #fixed: Buffer<ArrayBuffer>
   #content: Buffer = Buffer.alloc(0)
   #at = 0
 
-  constructor(file: FileHandle, bytesAtOnce: number) {
+  constructor(file: FileHandle, { bytesAtOnce = windowBytes, isInMemory = false }: Reading) {
     this.#file = file
+    this.#isInMemory = isInMemory
     this.#fixed = Buffer.allocUnsafe(bytesAtOnce)
+  }
+
+  /** Looks how long the file is now; answers whether it has grown. */
+  async grow(): Promise<boolean> {
+    const { size } = this.#isInMemory ? fstatSync(this.#file.fd) : await this.#file.stat()
+    const hasGrown = size > this.bytes
+    this.bytes = size
+    return hasGrown
   }
 
   /** The header of the box at a place, of which more need not be in the file. */
@@ -257,11 +272,16 @@ class Window {
     need(at + bytes <= this.bytes)
     if (at < this.#at || at + bytes > this.#at + this.#content.length) {
       const buffer = bytes <= this.#fixed.length ? this.#fixed : Buffer.allocUnsafe(bytes)
-      const { bytesRead } = await this.#file.read(buffer, 0, buffer.length, at)
+      const bytesRead = await this.#fill(buffer, at)
       need(bytesRead >= bytes)
       this.#content = buffer.subarray(0, bytesRead)
       this.#at = at
     }
     return this.#content.subarray(at - this.#at, at - this.#at + bytes)
+  }
+  /** Answers how many bytes there were. */
+  async #fill(buffer: Buffer, at: number): Promise<number> {
+    if (this.#isInMemory) return readSync(this.#file.fd, buffer, 0, buffer.length, at)
+    return (await this.#file.read(buffer, 0, buffer.length, at)).bytesRead
   }
 }

@@ -29,7 +29,7 @@ async function factsOf(handle: FileHandle, name: string): Promise<SegmentFacts |
   let [frames, sounds, lastStamp] = [0, 0, 0]
   let firstStamp: number | undefined
   try {
-    const reader = new FragmentReader(handle, indexWindowBytes)
+    const reader = new FragmentReader(handle, { bytesAtOnce: indexWindowBytes })
     const { headers } = await reader.header()
     for (let next = await reader.next(); next; next = await reader.next())
       for (const { track, time, durations } of next.runs) {

@@ -13,7 +13,7 @@ const firstSeconds = 10
 const mostBack = 1.5
 /** Or one that goes further ahead than the time that passed. */
 const mostAhead = 10
-/** A wait for a packet that is told. */
+/** A wait for a packet that is told; it is longer than those of usual ones. */
 const longWait = 0.5
 /** Time stamps that don't advance are advanced by this, so that fragments end. */
 const push = 0.5
@@ -21,8 +21,12 @@ const push = 0.5
 const paceShare = 4
 /** The longest step from packet to packet that is no pause. */
 const longestStep = 3
-/** Both time stamps of a packet are made by the same clock, which so stands still for a moment. */
-const clock = 'floor(time(0)*50)/50'
+/** Both time stamps of a packet are made by the same clock, which so stands still for a moment; it counts these. */
+const clockRate = 50
+const clock = `floor(time(0)*${clockRate})`
+/** A packet is usual that comes at most so many times as late as its time stamp says, which is ahead by less than this. */
+const usualLate = 2
+const usualStep = 0.24
 
 /**
  * A bitstream filter for time stamps as FFmpeg can work with them: it bridges those that jump back,
@@ -38,9 +42,9 @@ export function bridgePackets(
 ): string {
   const t = String(ticksPerSecond)
   const input = { stamp: 'DTS', isUnset: 'eq(DTS,NOPTS)', t }
-  const dts = [...passOn(input), ...(tellsWaits ? [tellWait] : []), 'ld(5)'].join(';')
-  const shown = 'if(eq(PTS,NOPTS)+eq(DTS,NOPTS),0,max(0,PTS-DTS))'
-  const pts = [...passOn(input), `ld(5)+${shown}`].join(';')
+  const last = { lastIn: 'PREV_INDTS', lastOut: 'PREV_OUTDTS', isLastUnset: 'eq(PREV_INDTS,NOPTS)' }
+  const dts = passOn({ ...input, ...last, tellsWaits })
+  const pts = `${passOn({ ...input, ...last })}+if(eq(DTS,NOPTS),0,max(0,PTS-DTS))`
   // FFmpeg believes a packet's duration more than the next one's time stamp, where a fragment ends.
   const first = 'if(eq(DTS,NOPTS)+eq(NEXT_DTS,NOPTS),0,NEXT_DTS-DTS)'
   const step = `if(eq(N,0),${first},if(eq(PREV_INDTS,NOPTS)+eq(DTS,NOPTS),0,DTS-PREV_INDTS))`
@@ -53,34 +57,51 @@ export function bridgePackets(
 /** The same for decoded pictures, as a video filter. */
 export function bridgePictures(): string {
   const input = { stamp: 'PTS', isUnset: 'isnan(PTS)', t: '(1/TB)' }
-  return `setpts='${[...passOn(input), tellWait, 'ld(5)'].join(';')}'`
+  const last = { lastIn: 'PREV_INPTS', lastOut: 'PREV_OUTPTS', isLastUnset: 'isnan(PREV_INPTS)' }
+  return `setpts='${passOn({ ...input, ...last, tellsWaits: true })}'`
 }
 
-const tellWait = `if(gte(ld(2),${longWait}),print(-ld(2));print(ld(5)),0)`
+/** Of a packet: its time stamp, that of the last one, and as what that was passed on. */
+interface Stamps {
+  stamp: string
+  isUnset: string
+  lastIn: string
+  isLastUnset: string
+  lastOut: string
+  /** How many of them are a second. */
+  t: string
+  tellsWaits?: boolean
+}
 
 /**
+ * An expression for the time stamp that is passed on. FFmpeg evaluates it for each packet, with cold
+ * caches: for a usual one it is short.
+ *
  * Variables: 0 when the last one was seen, 1 what is added, 2 the wait, 3 the time stamp, 4 the time
- * without advance, 5 the one before, as it was passed on, and then this one, 6 the last time stamp, 7
- * whether there was one, 8 what was added before the last jump, 9 this moment.
+ * without advance, 6 the last time stamp, 8 what was added before the last jump, 9 this moment.
  */
-function passOn({ stamp, isUnset, t }: { stamp: string; isUnset: string; t: string }): string[] {
-  const isAhead = (seconds: number): string => `gt(ld(3)+ld(1),ld(5)+(ld(2)+${seconds})*${t})`
-  const isBack = `lt(abs(ld(3)+ld(8)-ld(5)-ld(2)*${t}),${t})`
-  const isJump = `lt(ld(3)+ld(1),ld(5)-${mostBack}*${t})+${isAhead(mostAhead)}+${isAhead(1)}*${isBack}`
+function passOn({ stamp, isUnset, lastIn, isLastUnset, lastOut, t, tellsWaits }: Stamps): string {
+  const isAhead = (seconds: number): string => `gt(ld(3)+ld(1),${lastOut}+(ld(2)+${seconds})*${t})`
+  const isBack = `lt(abs(ld(3)+ld(8)-${lastOut}-ld(2)*${t}),${t})`
+  const isJump = `lt(ld(3)+ld(1),${lastOut}-${mostBack}*${t})+${isAhead(mostAhead)}+${isAhead(1)}*${isBack}`
   const goBack = 'st(9,ld(8));st(8,ld(1));st(1,ld(9))'
-  const goOn = `st(8,ld(1));st(1,ld(5)+max(ld(2),0.001)*${t}-ld(3))`
+  const goOn = `st(8,ld(1));st(1,${lastOut}+max(ld(2),0.001)*${t}-ld(3))`
   const jump = `if(${isBack},${goBack},${goOn})`
   const wait = `st(4,max(0,ld(4)+min(ld(2),${push})-${paceShare}*(ld(3)-ld(6))/${t}))`
   const move = `${wait};if(gt(ld(4),${push}),st(1,ld(1)+ld(4)*${t});st(4,0),0)`
-  return [
-    `st(9,${clock})`,
-    'st(2,if(ld(7),max(0,ld(9)-ld(0)),0))',
+  // Not every version of FFmpeg makes time stamps rise behind a filter.
+  const out = (input: string): string => `max(${lastOut}+1,${input}+ld(1))`
+  const look = [
+    `st(2,if(N,max(0,ld(9)-ld(0))/${clockRate},0))`,
     'st(0,ld(9))',
+    `st(6,if(${isLastUnset},ld(6),${lastIn}))`,
     `st(3,if(${isUnset},ld(6)+ld(2)*${t},${stamp}))`,
-    `if(ld(7),if(${isJump},${jump},${move}),st(1,${firstSeconds}*${t}))`,
-    // Not every version of FFmpeg makes time stamps rise behind a filter.
-    'st(5,if(ld(7),max(ld(5)+1,ld(3)+ld(1)),ld(3)+ld(1)))',
+    `if(N,if(${isJump},${jump},${move}),st(1,${firstSeconds}*${t}))`,
     'st(6,ld(3))',
-    'st(7,1)',
+    ...(tellsWaits ? [`if(gte(ld(2),${longWait}),print(-ld(2));print(${out('ld(3)')}),0)`] : []),
+    out('ld(3)'),
   ]
+  const least = `max(1,(ld(9)-ld(0))*${t}/${clockRate * usualLate})`
+  const isUsual = `not(ld(4))*between(${stamp}-${lastIn},${least},${usualStep}*${t})`
+  return `st(9,${clock});if(${isUsual},st(0,ld(9));${out(stamp)},${look.join(';')})`
 }

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { Clock } from '../daemon/clock.ts'
 import { isoLocal } from '../daemon/local-time.ts'
@@ -11,10 +12,12 @@ import { segmentName } from '../segments/segment-name.ts'
 import type { OpenSegments, SegmentFacts } from './open-segments.ts'
 import type { RunTimes, SegmentRange, SegmentTimes } from './timing/run-times.ts'
 
+/** What FFmpeg writes is read within seconds. */
+const asWritten = { bytesAtOnce: indexWindowBytes, isInMemory: true }
 /** FFmpeg says that it opens a file just before it does. */
 const createdAtMostMs = 2000
 const lookEveryMs = 20
-/** A fragment of half a second may be on its way besides. */
+/** All cameras at the same time, which costs the disk less. A fragment of half a second may be on its way besides. */
 const tickMs = 3000
 
 /** A segment that FFmpeg has begun. */
@@ -109,7 +112,8 @@ export class RunSegments {
   /** Syncs, reads and closes what there is, every few seconds until the signal aborts. */
   async keepUp(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#deps.clock.sleep(tickMs, signal)
+      const sinceMs = this.#deps.clock.monotonicMs() % tickMs
+      await this.#deps.clock.sleep(tickMs - sinceMs, signal)
       if (!signal.aborted) await this.#inTurn(async () => this.#tick())
     }
   }
@@ -147,8 +151,9 @@ export class RunSegments {
   /** How far the newest has grown, before a slow disk makes us wait. */
   async #look(): Promise<void> {
     const segment = this.#begun.at(-1)
-    const info = segment && (await (await this.#open(segment))?.stat())
-    if (!segment || !info) return
+    const handle = segment && (await this.#open(segment))
+    if (!segment || !handle) return
+    const info = fstatSync(handle.fd)
     segment.isDeleted = info.nlink === 0
     this.#note(segment, info.size)
   }
@@ -184,7 +189,7 @@ export class RunSegments {
       this.#isBroken = true
       return
     }
-    const { size, nlink } = await handle.stat()
+    const { size, nlink } = fstatSync(handle.fd)
     segment.isDeleted = nlink === 0
     if (size > segment.bytes) await this.#readFragments(segment, handle)
     this.#note(segment, size)
@@ -205,7 +210,7 @@ export class RunSegments {
     if (segment.isUnreadable) return
     try {
       if (!segment.reader) {
-        segment.reader = new FragmentReader(handle, indexWindowBytes)
+        segment.reader = new FragmentReader(handle, asWritten)
         segment.tracks = (await segment.reader.header()).headers
         times.beginSegment()
         const { frames, sounds } = times.read
