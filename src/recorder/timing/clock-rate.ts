@@ -7,7 +7,7 @@ const mostWrongRate = 0.12
 /** So many blocks tell the rate. */
 const enough = 6
 /** What comes so soon after a delay may make up for it, and tells no rate. */
-const madeUpSeconds = 300
+export const madeUpSeconds = 300
 const leastDelay = 0.5
 
 /**

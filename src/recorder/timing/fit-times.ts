@@ -1,4 +1,4 @@
-import { blockSeconds, lowestOfBlocks, median, rateOf } from './clock-rate.ts'
+import { blockSeconds, lowestOfBlocks, madeUpSeconds, median, rateOf } from './clock-rate.ts'
 
 /**
  * When the frames of a recording were taken. A camera's time stamps say how far apart its frames are,
@@ -52,7 +52,6 @@ const unseenSeconds = 1
 /** A rise that is this large is waited for, whether something makes up for it, and if it does, longer. */
 const doubtfulRise = 0.5
 const patienceSeconds = 30
-const longestPatienceSeconds = 300
 /** Where most steps add up to less than this share of the whole, time stamps say nothing. */
 const leastShare = 0.2
 /** The largest step by which time stamps that stand still are advanced (see bridge.ts); a longer one is a pause. */
@@ -299,7 +298,7 @@ function doubtfulFrom(settled: Point[], points: Point[]): number | undefined {
   if (!last) return undefined
   const isFalling = lagFallsAtEnd(points)
   const rise = isFalling ? doubtfulRise / 5 : doubtfulRise
-  const patience = isFalling ? longestPatienceSeconds : patienceSeconds
+  const patience = isFalling ? madeUpSeconds : patienceSeconds
   const late = settled.filter(({ at }) => last.at - at < 2 * blockSeconds)
   // The very last one may be higher than those before by chance.
   const ends = [last.lag, Math.min(...late.map(({ lag }) => lag))]
