@@ -300,8 +300,8 @@ function doubtfulFrom(settled: Point[], points: Point[]): number | undefined {
   const rise = isFalling ? doubtfulRise / 5 : doubtfulRise
   const patience = isFalling ? madeUpSeconds : patienceSeconds
   const late = settled.filter(({ at }) => last.at - at < 2 * blockSeconds)
-  // The very last one may be higher than those before by chance.
-  const ends = [last.lag, Math.min(...late.map(({ lag }) => lag))]
+  // While they fall, the very last one may be higher than those before by chance.
+  const ends = [last.lag, ...(isFalling ? [Math.min(...late.map(({ lag }) => lag))] : [])]
   const doubtful = ends.flatMap((end) => {
     const high = settled.findLastIndex(({ lag }) => end - lag > rise)
     const from = high < 0 ? undefined : settled[high + 1]
