@@ -5,10 +5,10 @@ import type { Camera } from '../recorder/config.ts'
 import type { StreamInfo } from '../recorder/stream-info.ts'
 import { closedName, parseSegmentName } from '../segments/segment-name.ts'
 
-/** For so long a second keyframe is watched for. */
+/** Longest wait for a second keyframe. */
 export const watchSeconds = 7
 
-/** What of a camera has reached a file. */
+/** The part of a camera's stream that has reached a file. */
 export interface CameraSample {
   stream: StreamInfo
   fps: number

@@ -35,7 +35,7 @@ export interface CheckOptions {
 /** With a keyframe, that is enough of a recording; for a second keyframe it goes on a little longer. */
 const enoughSeconds = 3
 const atMostMs = 25_000
-/** What reaches the file so soon before FFmpeg ends, FFmpeg had kept until then. */
+/** Longest time before FFmpeg's end in which it writes the frames that it had kept. */
 const tailMs = 1500
 const pollMs = 300
 /** How long the camera may be silent. */

@@ -113,7 +113,7 @@ function addFragment(tracks: Track[], fragment: Fragment, fileBytes: number): vo
 /** How a file is read. */
 interface Reading {
   bytesAtOnce?: number
-  /** It was written a moment ago, so that no disk is waited for: another thread would cost ten times the read. */
+  /** Whether it was written a moment ago: then a read waits for no disk, and needs no other thread. */
   isInMemory?: boolean
 }
 

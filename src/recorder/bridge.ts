@@ -13,7 +13,7 @@ const firstSeconds = 10
 const mostBack = 1.5
 /** Or one that goes further ahead than the time that passed. */
 const mostAhead = 10
-/** A wait for a packet that is told; it is longer than those of usual ones. */
+/** Shortest wait that is told, in seconds. */
 const longWait = 0.5
 /** Time stamps that don't advance are advanced by this, so that fragments end. */
 const push = 0.5
@@ -24,8 +24,9 @@ const longestStep = 3
 /** Both time stamps of a packet are made by the same clock, which so stands still for a moment; it counts these. */
 const clockRate = 50
 const clock = `floor(time(0)*${clockRate})`
-/** A packet is usual that comes at most so many times as late as its time stamp says, which is ahead by less than this. */
+/** Largest wait for a usual packet, as a multiple of the step of its time stamp. */
 const usualLate = 2
+/** Largest step of a usual packet's time stamp, in seconds: with it no wait of a usual packet is told. */
 const usualStep = 0.24
 
 /**
@@ -41,36 +42,37 @@ export function bridgePackets(
   { tellsWaits }: { tellsWaits: boolean },
 ): string {
   const t = String(ticksPerSecond)
-  const input = { stamp: 'DTS', isUnset: 'eq(DTS,NOPTS)', t }
-  const last = { lastIn: 'PREV_INDTS', lastOut: 'PREV_OUTDTS', isLastUnset: 'eq(PREV_INDTS,NOPTS)' }
-  const dts = passOn({ ...input, ...last, tellsWaits })
-  const pts = `${passOn({ ...input, ...last })}+if(eq(DTS,NOPTS),0,max(0,PTS-DTS))`
+  const isUnset = (name: string): string => `eq(${name},NOPTS)`
+  const names = { stamp: 'DTS', lastIn: 'PREV_INDTS', lastOut: 'PREV_OUTDTS', isUnset, t }
+  const dts = passOn(names, { tellsWaits })
+  const pts = `${passOn(names, { tellsWaits: false })}+if(${isUnset('DTS')},0,max(0,PTS-DTS))`
   // FFmpeg believes a packet's duration more than the next one's time stamp, where a fragment ends.
-  const first = 'if(eq(DTS,NOPTS)+eq(NEXT_DTS,NOPTS),0,NEXT_DTS-DTS)'
-  const step = `if(eq(N,0),${first},if(eq(PREV_INDTS,NOPTS)+eq(DTS,NOPTS),0,DTS-PREV_INDTS))`
-  const steps = `st(1,ld(0));st(0,${step});if(eq(N,0),st(1,ld(0)),0)`
-  const duration = `${steps};clip(min(ld(0),ld(1)),1,${longestStep}*${t})`
+  const step = (from: string, to: string): string =>
+    `if(${isUnset(from)}+${isUnset(to)},0,${to}-${from})`
+  const first = `st(0,${step('DTS', 'NEXT_DTS')});st(1,ld(0))`
+  const others = `st(1,ld(0));st(0,${step('PREV_INDTS', 'DTS')})`
+  const duration = `if(N,${others},${first});clip(min(ld(0),ld(1)),1,${longestStep}*${t})`
   const escaped = `dts=${dts}:pts=${pts}:duration=${duration}`.replaceAll(/[,;]/g, String.raw`\$&`)
   return `setts=${escaped}`
 }
 
 /** The same for decoded pictures, as a video filter. */
 export function bridgePictures(): string {
-  const input = { stamp: 'PTS', isUnset: 'isnan(PTS)', t: '(1/TB)' }
-  const last = { lastIn: 'PREV_INPTS', lastOut: 'PREV_OUTPTS', isLastUnset: 'isnan(PREV_INPTS)' }
-  return `setpts='${passOn({ ...input, ...last, tellsWaits: true })}'`
+  const isUnset = (name: string): string => `isnan(${name})`
+  const names = { stamp: 'PTS', lastIn: 'PREV_INPTS', lastOut: 'PREV_OUTPTS', isUnset, t: '(1/TB)' }
+  return `setpts='${passOn(names, { tellsWaits: true })}'`
 }
 
-/** Of a packet: its time stamp, that of the last one, and as what that was passed on. */
-interface Stamps {
+/** FFmpeg's names for what a filter knows of a packet. */
+interface Names {
+  /** The packet's time stamp. */
   stamp: string
-  isUnset: string
+  /** The last packet's time stamp, as it came and as it was passed on. */
   lastIn: string
-  isLastUnset: string
   lastOut: string
-  /** How many of them are a second. */
+  isUnset: (name: string) => string
+  /** Units of time in a second. */
   t: string
-  tellsWaits?: boolean
 }
 
 /**
@@ -80,7 +82,10 @@ interface Stamps {
  * Variables: 0 when the last one was seen, 1 what is added, 2 the wait, 3 the time stamp, 4 the time
  * without advance, 6 the last time stamp, 8 what was added before the last jump, 9 this moment.
  */
-function passOn({ stamp, isUnset, lastIn, isLastUnset, lastOut, t, tellsWaits }: Stamps): string {
+function passOn(
+  { stamp, lastIn, lastOut, isUnset, t }: Names,
+  { tellsWaits }: { tellsWaits: boolean },
+): string {
   const isAhead = (seconds: number): string => `gt(ld(3)+ld(1),${lastOut}+(ld(2)+${seconds})*${t})`
   const isBack = `lt(abs(ld(3)+ld(8)-${lastOut}-ld(2)*${t}),${t})`
   const isJump = `lt(ld(3)+ld(1),${lastOut}-${mostBack}*${t})+${isAhead(mostAhead)}+${isAhead(1)}*${isBack}`
@@ -94,8 +99,8 @@ function passOn({ stamp, isUnset, lastIn, isLastUnset, lastOut, t, tellsWaits }:
   const look = [
     `st(2,if(N,max(0,ld(9)-ld(0))/${clockRate},0))`,
     'st(0,ld(9))',
-    `st(6,if(${isLastUnset},ld(6),${lastIn}))`,
-    `st(3,if(${isUnset},ld(6)+ld(2)*${t},${stamp}))`,
+    `st(6,if(${isUnset(lastIn)},ld(6),${lastIn}))`,
+    `st(3,if(${isUnset(stamp)},ld(6)+ld(2)*${t},${stamp}))`,
     `if(N,if(${isJump},${jump},${move}),st(1,${firstSeconds}*${t}))`,
     'st(6,ld(3))',
     ...(tellsWaits ? [`if(gte(ld(2),${longWait}),print(-ld(2));print(${out('ld(3)')}),0)`] : []),

@@ -12,12 +12,12 @@ import { segmentName } from '../segments/segment-name.ts'
 import type { OpenSegments, SegmentFacts } from './open-segments.ts'
 import type { RunTimes, SegmentRange, SegmentTimes } from './timing/run-times.ts'
 
-/** What FFmpeg writes is read within seconds. */
+/** How an open segment is read: within seconds of its being written. */
 const asWritten = { bytesAtOnce: indexWindowBytes, isInMemory: true }
 /** FFmpeg says that it opens a file just before it does. */
 const createdAtMostMs = 2000
 const lookEveryMs = 20
-/** All cameras at the same time, which costs the disk less. A fragment of half a second may be on its way besides. */
+/** Time between two looks, which all cameras get at once: that costs the disk less. A power cut takes a fragment of half a second besides. */
 const tickMs = 3000
 
 /** A segment that FFmpeg has begun. */

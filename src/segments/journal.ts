@@ -72,7 +72,7 @@ function parseLine<Line>(json: string): Partial<Line> | undefined {
   }
 }
 
-/** What the lines of one day have come to. */
+/** The values of one day, and how far its lines have been read. */
 interface Read<Value> {
   inode: number
   bytes: number

@@ -85,6 +85,10 @@ test('BASE_DIR edited while all runs moves nothing until restart.sh, which says 
   const { recorder, uploader } = await installation.report()
   assert.deepEqual([recorder.base, uploader.base], [old, old])
 
+  // By then it has taken what an earlier recorder left behind.
+  await until(10_000, 'the new recorder tries the camera', async () =>
+    /(recorder started[^]*){2}not recording/.test(await installation.log('recorder')),
+  )
   await writeFile(join(old, 'recordings', 'open', 'Front_20200101_000000.mp4'), 'left')
   const restart = await installation.run('restart.sh')
   assert.equal(restart.code, 0, restart.output)

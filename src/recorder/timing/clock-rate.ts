@@ -1,13 +1,14 @@
-import type { Point } from './fit-times.ts'
+import type { Point } from './points.ts'
 
 /** The rate of a clock is judged by the smallest lag in each block of so long. */
 export const blockSeconds = 5
 /** A clock that is wrong by more counts in other units; else frames come faster than they were taken. */
 const mostWrongRate = 0.12
-/** So many blocks tell the rate. */
+/** Number of blocks that tell the rate. */
 const enough = 6
-/** What comes so soon after a delay may make up for it, and tells no rate. */
+/** Longest time in which frames make up for a delay; those that do tell no rate. */
 export const madeUpSeconds = 300
+/** Smallest rise of the lag that is a delay, or a pause. */
 const leastDelay = 0.5
 
 /**

@@ -1,4 +1,6 @@
-import { blockSeconds, lowestOfBlocks, madeUpSeconds, median, rateOf } from './clock-rate.ts'
+import { rateOf } from './clock-rate.ts'
+import { doubtfulFrom, flattenEnd, leastJump, settle, stretches } from './delays.ts'
+import { pointsOf, usualStep, type Arrival, type Knot, type Point } from './points.ts'
 
 /**
  * When the frames of a recording were taken. A camera's time stamps say how far apart its frames are,
@@ -12,21 +14,6 @@ import { blockSeconds, lowestOfBlocks, madeUpSeconds, median, rateOf } from './c
  * there a new stretch begins.
  */
 
-/** By this moment this frame had come. Moments here are seconds of one clock that only rises. */
-export interface Arrival {
-  at: number
-  /** The number of the frame that came last. */
-  index: number
-}
-
-/** A frame, and the moment when it was taken. */
-export interface Knot {
-  index: number
-  /** Its time stamp, in seconds. */
-  stamp: number
-  at: number
-}
-
 /** When frames were taken: in proportion to time stamps between two knots, or to the frames' numbers. */
 export interface Times {
   by: 'stamp' | 'number'
@@ -35,32 +22,14 @@ export interface Times {
   unsettledFrom: number | undefined
 }
 
-/** How far behind a frame others may come that were not delayed as it was; further where frames still make up for it. */
-const lookAheadSeconds = 60
-/** How much the lag falls in ten seconds at least while frames make up for a delay. */
-const leastMadeUp = 0.2
-/** Time stamps that jump ahead by less are off by no more. */
-const leastJump = 0.25
 /** Of the first frames of a recording a smaller step ahead may be as they were taken. */
 const leastBeginJump = 0.5
-/** A larger rise of the lag is a pause; a smaller one is a clock that drifts. */
-const leastPause = 0.3
 /** How straight a line is drawn through small changes of the lag. */
 const tolerance = 0.04
-/** A rise behind which less came than this may be anything. */
-const unseenSeconds = 1
-/** A rise that is this large is waited for, whether something makes up for it, and if it does, longer. */
-const doubtfulRise = 0.5
-const patienceSeconds = 30
 /** Where most steps add up to less than this share of the whole, time stamps say nothing. */
 const leastShare = 0.2
 /** The largest step by which time stamps that stand still are advanced (see bridge.ts); a longer one is a pause. */
 const mostBridged = 1.2
-
-export interface Point extends Knot {
-  /** Arrival less time stamp. */
-  lag: number
-}
 
 /** What is known of the frames before those that are fitted. */
 export interface Past {
@@ -152,23 +121,6 @@ function fitStamps(
   return { knots, unsettledFrom: doubtfulFrom(settled, points) }
 }
 
-/** One for each frame that was seen to have come, by what saw it first. */
-export function pointsOf(
-  stamps: ArrayLike<number>,
-  arrivals: Arrival[],
-  firstIndex: number,
-): Point[] {
-  const points: Point[] = []
-  let seen = -Infinity
-  for (const { at, index } of arrivals) {
-    const stamp = stamps[index - firstIndex]
-    if (index <= seen || stamp === undefined) continue
-    seen = index
-    points.push({ index, stamp, at, lag: at - stamp })
-  }
-  return points
-}
-
 /**
  * The frame behind which time stamps jump ahead before any was seen to come: FFmpeg has learnt from a
  * sender report how sound and picture belong together. That it came just before the next is far
@@ -185,138 +137,6 @@ function unseenBegin(stamps: ArrayLike<number>, points: Point[]): Point | undefi
     return { index: n - 1, stamp, at, lag: at - stamp }
   }
   return undefined
-}
-
-/** The places of the points with which stretches begin, between which time stamps jumped ahead. */
-function stretches(points: Point[], stamps: ArrayLike<number>, firstIndex: number): number[] {
-  const usual = usualStep(stamps)
-  const begins = [0]
-  for (const [n, point] of points.entries()) {
-    const before = points[n - 1]
-    if (!before) continue
-    const steps = longestStep(stamps, before.index - firstIndex, point.index - firstIndex)
-    const extra = steps - usual
-    if (extra < Math.max(leastJump, usual / 2)) continue
-    const from = begins.at(-1) ?? 0
-    const fall =
-      lowestWithin(points.slice(from, n).toReversed(), before.stamp) -
-      lowestWithin(points.slice(n), point.stamp)
-    // What a network has held back may be made up for meanwhile.
-    const most = extra + Math.max(leastPause, extra / 2)
-    if (fall > leastJump && fall < most) begins.push(n)
-  }
-  return begins
-}
-
-/** The smallest lag of the points that are no further than 10 s from a time stamp. */
-function lowestWithin(points: Point[], from: number): number {
-  let lowest = Infinity
-  for (const { stamp, lag } of points) {
-    if (Math.abs(stamp - from) > 2 * blockSeconds) break
-    lowest = Math.min(lowest, lag)
-  }
-  return lowest
-}
-
-function usualStep(stamps: ArrayLike<number>): number {
-  const steps: number[] = []
-  const every = Math.max(1, Math.floor(stamps.length / 500))
-  for (let n = 1; n < stamps.length; n += every) steps.push((stamps[n] ?? 0) - (stamps[n - 1] ?? 0))
-  return median(steps)
-}
-
-function longestStep(stamps: ArrayLike<number>, from: number, to: number): number {
-  let longest = 0
-  for (let n = Math.max(1, from + 1); n <= to; n += 1)
-    longest = Math.max(longest, (stamps[n] ?? 0) - (stamps[n - 1] ?? 0))
-  return longest
-}
-
-/** Gives each point the smallest lag of those that come soon after it, within its stretch. */
-function settle(points: Point[], begins: number[]): Point[] {
-  return begins.flatMap((begin, n) => {
-    const stretch = points.slice(begin, begins[n + 1])
-    const lows = slidingLows(stretch)
-    return stretch.map((point, m) => ({ ...point, lag: lows[m] ?? point.lag }))
-  })
-}
-
-/**
- * Keeps a rise at the very end from being taken for a pause: a small one of the last seconds, and one
- * behind which nothing came for a second.
- */
-function flattenEnd(points: Point[], doubtSeconds: number): Point[] {
-  const last = points.at(-1)
-  const from = points.findIndex(({ stamp }) => stamp > (last?.stamp ?? 0) - doubtSeconds)
-  const before = points[from - 1]
-  if (!last || !before) return points
-  return points.map((point, n) => {
-    const isSmall = n >= from && point.lag - before.lag < 2 * doubtfulRise
-    const isUnseen = n >= from && last.at - point.at < unseenSeconds
-    const most = isSmall ? before.lag + leastPause / 2 : isUnseen ? before.lag : Infinity
-    return { ...point, lag: Math.min(point.lag, most) }
-  })
-}
-
-/** For each point the smallest lag from it on, as far as is looked ahead. */
-function slidingLows(points: Point[]): number[] {
-  const lows: number[] = []
-  // Places of points that are lower than all behind them, the nearest first.
-  const candidates: number[] = []
-  let [head, next] = [0, 0]
-  const lagAt = (place: number | undefined): number => points[place ?? 0]?.lag ?? Infinity
-  const madeUpAt = madeUpBy(points)
-  for (const [n, { stamp }] of points.entries()) {
-    const until = Math.max(stamp + lookAheadSeconds, madeUpAt(stamp))
-    for (; next < points.length && (points[next]?.stamp ?? 0) <= until; next += 1) {
-      while (candidates.length > head && lagAt(candidates.at(-1)) >= lagAt(next)) candidates.pop()
-      candidates.push(next)
-    }
-    while ((candidates[head] ?? n) < n) head += 1
-    lows.push(lagAt(candidates[head]))
-  }
-  return lows
-}
-
-/** Until when the lag goes on falling that falls at a time stamp, or soon after it. */
-function madeUpBy(points: Point[]): (stamp: number) => number {
-  const blocks = lowestOfBlocks(points)
-  const until = blocks.map(({ stamp }) => stamp)
-  for (let n = blocks.length - 3; n >= 0; n -= 1)
-    if ((blocks[n]?.lag ?? 0) - (blocks[n + 2]?.lag ?? 0) > leastMadeUp)
-      until[n] = Math.max(until[n + 1] ?? 0, blocks[n + 3]?.stamp ?? Infinity)
-  let n = 0
-  return (stamp) => {
-    while ((blocks[n + 1]?.stamp ?? Infinity) <= stamp) n += 1
-    return Math.max(until[n] ?? stamp, until[n + 1] ?? stamp)
-  }
-}
-
-/** From where on the lag has risen, until the end, so that it may still be made up for. */
-function doubtfulFrom(settled: Point[], points: Point[]): number | undefined {
-  const last = settled.at(-1)
-  if (!last) return undefined
-  const isFalling = lagFallsAtEnd(points)
-  const rise = isFalling ? doubtfulRise / 5 : doubtfulRise
-  const patience = isFalling ? madeUpSeconds : patienceSeconds
-  const late = settled.filter(({ at }) => last.at - at < 2 * blockSeconds)
-  // While they fall, the very last one may be higher than those before by chance.
-  const ends = [last.lag, ...(isFalling ? [Math.min(...late.map(({ lag }) => lag))] : [])]
-  const doubtful = ends.flatMap((end) => {
-    const high = settled.findLastIndex(({ lag }) => end - lag > rise)
-    const from = high < 0 ? undefined : settled[high + 1]
-    return from && last.at - from.at < patience ? [from.index] : []
-  })
-  return doubtful.length > 0 ? Math.min(...doubtful) : undefined
-}
-
-/** Whether frames still come faster than they were taken. */
-function lagFallsAtEnd(points: Point[]): boolean {
-  const end = points.at(-1)?.at ?? 0
-  const late = points.filter(({ at }) => end - at < 2 * blockSeconds)
-  const middle = late.length >> 1
-  const lowest = (some: Point[]): number => Math.min(...some.map(({ lag }) => lag))
-  return late.length >= 4 && lowest(late.slice(0, middle)) - lowest(late.slice(middle)) > 0.1
 }
 
 type LagKnot = Omit<Point, 'at'>

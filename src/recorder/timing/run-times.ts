@@ -1,6 +1,7 @@
 import type { FrameTimes, TimeTable } from '../../segments/closed-segments.ts'
 import { isPause } from '../../segments/gaps.ts'
-import { fitTimes, timeOf, type Arrival, type Knot, type Point, type Times } from './fit-times.ts'
+import { fitTimes, timeOf, type Times } from './fit-times.ts'
+import type { Arrival, Knot, Point } from './points.ts'
 import { SoundOffset } from './sound-offset.ts'
 import { Stamps } from './stamps.ts'
 

@@ -1,5 +1,5 @@
 import { lowestOfBlocks } from './clock-rate.ts'
-import { pointsOf, type Arrival, type Point } from './fit-times.ts'
+import { pointsOf, type Arrival, type Point } from './points.ts'
 
 /** Time stamps in seconds, each higher than the one before, of which the oldest are dropped now and then. */
 export class Stamps {

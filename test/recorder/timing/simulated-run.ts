@@ -1,4 +1,4 @@
-import type { Arrival } from '../../../src/recorder/timing/fit-times.ts'
+import type { Arrival } from '../../../src/recorder/timing/points.ts'
 import {
   reportEverySeconds,
   RunTimes,
