@@ -98,7 +98,7 @@ const motion: Contestant = async (stage, urls, folder) => {
   return [stage.start('motion', ['-n', '-c', file])]
 }
 
-/** CPU, memory and bytes of recorders beside each other, on the same cameras one after the other. */
+/** CPU, memory and bytes of recorders beside each other, on the same cameras at the same time. */
 export async function measureRecording(seconds: number): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const [kbps, bar] of [
@@ -106,12 +106,12 @@ export async function measureRecording(seconds: number): Promise<Figure[]> {
     [4000, 0.65],
   ] as const) {
     const what = `CPU against the original's FFmpeg, 4 AAC cameras at ${kbps / 1000} Mbit/s`
-    const [a, b] = [await run(ours, 4, kbps, seconds), await run(original, 4, kbps, seconds)]
+    const [a, b] = await runBoth([ours, original], 4, kbps, seconds)
     figures.push(atMost(what, a.cpu / b.cpu, bar, '', `${percent(a)} / ${percent(b)} of a core`))
   }
   const byCount = new Map<number, Run>()
   for (const count of [1, 4, 16, 48]) {
-    const [a, b] = [await run(ours, count, 2000, seconds), await run(bare, count, 2000, seconds)]
+    const [a, b] = await runBoth([ours, bare], count, 2000, seconds)
     byCount.set(count, a)
     const what = `CPU against bare \`ffmpeg -c copy\`, ${count} cameras at 2 Mbit/s`
     const note = `${percent(a)} / ${percent(b)} of a core`
@@ -120,8 +120,8 @@ export async function measureRecording(seconds: number): Promise<Figure[]> {
       continue
     }
     figures.push(atMost(what, a.cpu / b.cpu, 1.25, '', note))
-    const c = await run(both, count, 2000, seconds)
-    const measured = `${tidy(c.cpu / b.cpu)} (${percent(c)} of a core)`
+    const [c, d] = await runBoth([both, bare], count, 2000, seconds)
+    const measured = `${tidy(c.cpu / d.cpu)} (${percent(c)} / ${percent(d)} of a core)`
     figures.push({ what: `… of the recorder and the uploader together`, measured })
   }
   const [one, four, most] = [1, 4, 48].map((count) => byCount.get(count)!) as [Run, Run, Run]
@@ -144,47 +144,59 @@ export async function measureRecording(seconds: number): Promise<Figure[]> {
   )
   for (const [name, peer] of Object.entries({ motion, gstreamer })) {
     const what = `${name}, 4 cameras at 2 Mbit/s, against ours`
-    const result = await run(peer, 4, 2000, seconds).catch(() => undefined)
-    const measured = result
-      ? `${tidy(result.cpu / four.cpu)} times the CPU (${percent(result)} of a core)`
+    const runs = await runBoth([peer, ours], 4, 2000, seconds).catch(() => undefined)
+    const measured = runs
+      ? `${tidy(runs[0].cpu / runs[1].cpu)} times the CPU (${percent(runs[0])} of a core)`
       : 'does not run here: is it installed?'
     figures.push({ what, measured })
   }
   return figures
 }
 
-async function run(
-  contestant: Contestant,
+/** Two contestants record the same cameras at the same time, so that both meet the same machine. */
+async function runBoth(
+  contestants: [Contestant, Contestant],
   cameras: number,
   kbps: number,
   seconds: number,
-): Promise<Run> {
-  const stage = await Stage.open()
+): Promise<[Run, Run]> {
+  const stages = [await Stage.open(), await Stage.open(), await Stage.open()] as const
   try {
-    const { said } = await stage.background('cameras', `${cameras}`, `${kbps}`)
-    const folder = join(stage.folder, 'recordings', 'open')
-    await mkdir(folder, { recursive: true })
-    const programs = await contestant(stage, said.urls, folder)
-    await untilRecording(folder, cameras)
+    const [studio, ...others] = stages
+    const { said } = await studio.background('cameras', `${cameras}`, `${kbps}`)
+    const begin = async (contestant: Contestant, stage: Stage): Promise<number[]> => {
+      const folder = join(stage.folder, 'recordings', 'open')
+      await mkdir(folder, { recursive: true })
+      const programs = await contestant(stage, said.urls, folder)
+      await untilRecording(folder, cameras)
+      return programs.map(({ pid }) => pid)
+    }
+    const [a, b] = contestants
+    const pids = [await begin(a, others[0]), await begin(b, others[1])] as const
     await sleep(3000)
-    const pids = programs.map(({ pid }) => pid)
     const [before, receivedBefore, startedMs] = [
-      costOf(pids),
+      pids.map(costOf),
       await receivedBytes(),
       performance.now(),
     ]
     await sleep(seconds * 1000)
-    const [end, received] = [costOf(pids), (await receivedBytes()) - receivedBefore]
+    const [ends, received] = [pids.map(costOf), ((await receivedBytes()) - receivedBefore) / 2]
     const elapsed = (performance.now() - startedMs) / 1000
-    const cpu = (end.cpuSeconds - before.cpuSeconds) / elapsed
-    process.stdout.write(`${contestant.name} ${cameras} × ${kbps}: ${tidy(cpu * 100)}% of a core\n`)
-    return {
-      ...{ cpu, ownCpu: (end.ownCpuSeconds - before.ownCpuSeconds) / elapsed, end },
-      childBytes: childBytes(pids[0] ?? 0),
-      writtenPerReceived: (end.writtenBytes - before.writtenBytes) / received,
+    const runOf = (n: 0 | 1): Run => {
+      const [from, end] = [before[n]!, ends[n]!]
+      const cpu = (end.cpuSeconds - from.cpuSeconds) / elapsed
+      process.stdout.write(
+        `${contestants[n].name} ${cameras} × ${kbps}: ${tidy(cpu * 100)}% of a core\n`,
+      )
+      return {
+        ...{ cpu, ownCpu: (end.ownCpuSeconds - from.ownCpuSeconds) / elapsed, end },
+        childBytes: childBytes(pids[n][0] ?? 0),
+        writtenPerReceived: (end.writtenBytes - from.writtenBytes) / received,
+      }
     }
+    return [runOf(0), runOf(1)]
   } finally {
-    await stage.close()
+    for (const stage of stages.toReversed()) await stage.close()
   }
 }
 
