@@ -64,9 +64,11 @@ async function countersOf(files: string[]): Promise<number[]> {
   return lists.flat()
 }
 
-function assertConsecutive(counters: number[]): void {
+/** What the recorder said is shown beside what is missing. */
+function assertConsecutive(counters: number[], { lines }: RunningDaemon): void {
   assert.ok(counters.length > 0)
-  assert.deepEqual(brokenPlaces(counters), [])
+  const broken = brokenPlaces(counters)
+  assert.ok(broken.length === 0, `${broken.join(', ')} in:\n${lines.join('\n')}`)
 }
 
 // The tests mostly wait for a camera, so that several at a time cost no more than one.
@@ -82,7 +84,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     assert.equal(await daemon.stop(), 0)
     const files = recordings(folder)
     assert.ok(files.length >= 4, String(files.length))
-    assertConsecutive(await countersOf(files))
+    assertConsecutive(await countersOf(files), daemon)
     assert.deepEqual(readdirSync(join(folder, 'recordings', 'open')), [])
     assert.deepEqual(await ffmpegs(folder), [])
   })
@@ -148,8 +150,8 @@ describe('the recorder', { concurrency: 5 }, () => {
     assert.ok(timeOf(again) - timeOf(died) < 4000, `${died}\n${again}`)
     await daemon.stop()
     const [first = '', second = ''] = recordings(folder)
-    assertConsecutive(await countersOf([first]))
-    assertConsecutive(await countersOf([second]))
+    assertConsecutive(await countersOf([first]), daemon)
+    assertConsecutive(await countersOf([second]), daemon)
   })
 
   test('an FFmpeg never outlives a recorder that is killed', async (t) => {
@@ -167,7 +169,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     })
     await next.line(/segment of an earlier run finished/)
     await next.stop()
-    assertConsecutive(await countersOf(recordings(folder).slice(0, 1)))
+    assertConsecutive(await countersOf(recordings(folder).slice(0, 1)), daemon)
   })
 
   test('an orphaned FFmpeg that a silent camera keeps from ending is ended by the next recorder', async (t) => {
@@ -253,7 +255,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     const { daemon, folder } = await recorder(t, source.url, { CAMERA_1_TRANSPORT: 'udp' })
     await daemon.line(/segment finished/)
     await daemon.stop()
-    assertConsecutive(await countersOf(recordings(folder)))
+    assertConsecutive(await countersOf(recordings(folder)), daemon)
   })
 
   test('two installations never record into the same folder', async (t) => {
@@ -318,7 +320,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     await daemon.stop()
     assert.ok(!daemon.lines.some((line) => /not recording/.test(line)), daemon.lines.join('\n'))
     const files = await finalizedIn(folder)
-    assertConsecutive(await countersOf(files))
+    assertConsecutive(await countersOf(files), daemon)
     for (const file of files) {
       const frames = (await frameCounters(file)).length
       const seconds = await secondsOf(file)
@@ -367,7 +369,7 @@ describe('the recorder', { concurrency: 5 }, () => {
     const started = performance.now()
     assert.equal(await daemon.stop(), 0)
     assert.ok(performance.now() - started < 8000)
-    assertConsecutive(await countersOf(recordings(folder).slice(0, 1)))
+    assertConsecutive(await countersOf(recordings(folder).slice(0, 1)), daemon)
   })
 
   test('video that stops while the sound goes on is noticed, and the camera is recorded on its return', async (t) => {
