@@ -174,16 +174,12 @@ export function judgeSample(camera: Camera, sample: CameraSample): Finding {
   const { stream, fps, keyframeEverySeconds: every, seconds, sounds } = sample
   const { video, width, height, audio } = stream
   const subject = camera.name
-  const key =
-    sample.keyframes < 2
-      ? `no second keyframe within ${Math.round(seconds)} s`
-      : `a keyframe every ${every.toFixed(1)} s`
   const rate = `${(sample.bitsPerSecond / 1e6).toFixed(1)} Mbit/s`
   const shownFps = fps < 4 ? Number(fps.toFixed(1)) : Math.round(fps)
   const what = [
     `${video} ${width}x${height}`,
     `${shownFps} fps`,
-    key,
+    ...keyframeText(sample),
     rate,
     soundText(camera, sample),
   ]
@@ -204,6 +200,12 @@ export function judgeSample(camera: Camera, sample: CameraSample): Finding {
   const mend =
     'set its I-frame interval to 2 s, and any "smart" codec (H.264+, H.265+) off: a recording can begin, and be cut, at keyframes only'
   return { is: 'warning', subject, text: `${text}: ${mend}` }
+}
+
+/** Nothing where what was seen is too short to tell. */
+function keyframeText({ keyframes, keyframeEverySeconds, seconds }: CameraSample): string[] {
+  if (keyframes >= 2) return [`a keyframe every ${keyframeEverySeconds.toFixed(1)} s`]
+  return seconds < 1 ? [] : [`no second keyframe within ${Math.round(seconds)} s`]
 }
 
 function soundText(camera: Camera, { stream, sounds }: CameraSample): string {

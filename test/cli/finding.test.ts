@@ -50,6 +50,8 @@ test('keyframes that are rare are a warning, seen or not', () => {
   assert.match(judge(1, 7).text, /no second keyframe within 7 s.*I-frame interval/)
   assert.deepEqual([judge(2, 4.1).is, judge(1, 7).is], ['warning', 'warning'])
   assert.deepEqual([judge(2, 4.02).is, judge(1, 3.9).is], ['ok', 'ok'])
+  const short = judgeSample(camera, { ...sample, keyframes: 1, seconds: 0.4 })
+  assert.doesNotMatch(short.text, /keyframe/)
 })
 
 test('a clock is compared with that of the store, where it is known', () => {
