@@ -171,7 +171,7 @@ function whyBrief(camera: Camera, { seconds }: CameraSample, { end, quietMs }: T
 
 /** Pure: whether what a camera sends records well. */
 export function judgeSample(camera: Camera, sample: CameraSample): Finding {
-  const { stream, fps, keyframeEverySeconds: every, seconds, sounds } = sample
+  const { stream, fps, keyframeEverySeconds: every, sounds } = sample
   const { video, width, height, audio } = stream
   const subject = camera.name
   const rate = `${(sample.bitsPerSecond / 1e6).toFixed(1)} Mbit/s`

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
@@ -297,6 +297,23 @@ describe('the recorder', { concurrency: 5 }, () => {
     assert.ok(recordings(folder).length > 0)
   })
 
+  test('a picture that changes on HTTP-FLV is divided with its own parameter sets', async (t) => {
+    if ((await ffmpegMajor()) < 7) return t.skip('FFmpeg 5 drops them')
+    const url = await flvCamera(t, ['320x180', '640x360', '320x180'], 4)
+    const { daemon, folder } = await recorder(t, url, { SEGMENT_DURATION: oneSegment })
+    await daemon.line(/not recording/)
+    await daemon.stop()
+    const seen: string[] = []
+    for (const file of await finalizedIn(folder)) {
+      const [width] = await probed(file, 'stream=width')
+      // A frame with side data has a comma behind it.
+      const frames = (await probed(file, 'frame=width')).map((line) => line.replace(',', ''))
+      assert.deepEqual([...new Set(frames)], [width], file)
+      seen.push(`${width} ${frames.length}`)
+    }
+    assert.match(seen.join(), /^320 \d+,640 40,320 40$/)
+  })
+
   test('with VIDEO_CODEC=h264 the picture is encoded anew, at the height asked for', async (t) => {
     const clip = await cachedClip({ video: 'hevc', audio: 'pcma', durationSeconds: 4 })
     const settings = { VIDEO_CODEC: 'h264', VIDEO_HEIGHT: 180, VIDEO_BITRATE: '300k' }
@@ -391,14 +408,19 @@ async function packetCounts(file: string): Promise<number[]> {
   return stdout.trim().split('\n').map(Number)
 }
 
-/** A camera that sends FLV over HTTP, as many Reolink cameras do beside RTSP. */
-async function flvCamera(t: TestContext): Promise<string> {
-  const input = ['-re', '-f', 'lavfi', '-i', 'testsrc2=s=320x180:r=10']
-  const output = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10', '-f', 'flv', '-']
+async function ffmpegMajor(): Promise<number> {
+  const { stdout } = await promisify(execFile)('ffmpeg', ['-version'])
+  return Number(/version n?(\d+)/.exec(stdout)?.[1])
+}
+
+const flvHeaderBytes = 13
+
+/** A camera that sends FLV over HTTP, as many Reolink cameras do beside RTSP: each size for some seconds. */
+async function flvCamera(t: TestContext, sizes = ['320x180'], seconds = 600): Promise<string> {
   const server = createServer((_, response) => {
-    const ffmpeg = spawn('ffmpeg', ['-v', 'error', ...input, ...output])
-    ffmpeg.stdout.pipe(response)
-    response.on('close', () => ffmpeg.kill('SIGKILL'))
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    void sendFlv(response, { sizes, seconds }, gone.signal)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -408,6 +430,29 @@ async function flvCamera(t: TestContext): Promise<string> {
   })
   const { port } = server.address() as AddressInfo
   return `http://127.0.0.1:${port}/flv?app=bcs&user=admin&password=${inUrl(canary())}`
+}
+
+async function sendFlv(
+  response: ServerResponse,
+  { sizes, seconds }: { sizes: string[]; seconds: number },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const [index, size] of sizes.entries()) {
+    if (signal.aborted) return
+    const input = ['-re', '-f', 'lavfi', '-i', `testsrc2=s=${size}:r=10`, '-t', String(seconds)]
+    const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10']
+    const output = ['-output_ts_offset', String(index * seconds), '-f', 'flv', '-']
+    const args = ['-v', 'error', ...input, ...coding, ...output]
+    const ffmpeg = spawn('ffmpeg', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    signal.addEventListener('abort', () => ffmpeg.kill('SIGKILL'))
+    let toSkip = index === 0 ? 0 : flvHeaderBytes
+    ffmpeg.stdout.on('data', (piece: Buffer) => {
+      response.write(piece.subarray(toSkip))
+      toSkip = Math.max(0, toSkip - piece.length)
+    })
+    await once(ffmpeg, 'close')
+  }
+  response.end()
 }
 
 function timeOf(line: string): number {
