@@ -75,9 +75,6 @@ export function recordingInput(
   const output = join(options.openFolder.replaceAll('%', '%%'), segmentPattern(camera.name))
   const isCopied = options.video.codec === 'copy'
   const isRtsp = camera.url.startsWith('rtsp')
-  // FLV has the parameter sets apart, also those of a picture that changes: this filter puts them
-  // before their keyframes, where finalizing finds them as it does those of RTP (7.1, 9.0; not 5.1).
-  const inBand = !isRtsp && (known?.video ?? flvVideo) === flvVideo ? 'h264_mp4toannexb,' : ''
   const ticks = isRtsp ? videoTicksPerSecond : (known?.ticksPerSecond ?? flvTicksPerSecond)
   return {
     args: [
@@ -89,7 +86,7 @@ export function recordingInput(
       ...(isCopied ? [] : ['-thread_type', 'slice']),
       ...args,
       ...['-map', '0:v:0', ...videoArgs(known, options.video)],
-      ...(isCopied ? ['-bsf:v', `${inBand}${bridgePackets(ticks, { tellsWaits: true })}`] : []),
+      ...(isCopied ? ['-bsf:v', bridgePackets(ticks, { tellsWaits: true })] : []),
       ...(hasSound ? soundArgs(known, isRtsp ? soundTicksPerSecond : ticks) : ['-an']),
       ...['-dn', '-sn'],
       // FFmpeg's own ideas of a jump, after which it would complain of every packet, and of how long
@@ -136,17 +133,12 @@ export function isAsExpected(
 ): boolean {
   if (known && known.video !== found.video) return false
   const isTimedAlike = known?.ticksPerSecond === found.ticksPerSecond
-  const isRtsp = camera.url.startsWith('rtsp')
-  if (!isRtsp && !known && (found.video !== flvVideo || !isFlvTime(found))) return false
-  if (!isRtsp && known && !isTimedAlike) return false
+  if (!camera.url.startsWith('rtsp') && !isTimedAlike && (known || !isFlvTime(found))) return false
   if (camera.audio === 'none' || found.audio === undefined || found.audio === 'unknown') return true
   return recordsSound(camera, found)
     ? recordsSound(camera, known) && containerOf(known) === containerOf(found)
     : !recordsSound(camera, known)
 }
-
-/** What is expected of a camera over HTTP that is new. */
-const flvVideo = 'h264'
 
 function isFlvTime({ ticksPerSecond }: StreamInfo): boolean {
   return ticksPerSecond === undefined || ticksPerSecond === flvTicksPerSecond
@@ -167,7 +159,8 @@ function timeoutMs({ url }: Camera, stallAfterMs: number): number {
 
 /**
  * The camera as an input of FFmpeg. The URL goes through stdin, as a concat script of one entry, so
- * that no credential shows in `ps`.
+ * that no credential shows in `ps`. That demuxer also makes of H.264 in FLV what RTP has, with the
+ * parameter sets in front of keyframes, where finalizing finds them (5.1 only those of the beginning).
  */
 function cameraInput(
   camera: Camera,
