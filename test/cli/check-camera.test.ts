@@ -6,6 +6,7 @@ import { checkCamera } from '../../src/cli/check-camera.ts'
 import type { Camera } from '../../src/recorder/config.ts'
 import { cachedClip } from '../support/clips.ts'
 import { startTlsFront } from '../support/tls-front.ts'
+import { until } from '../system/installation.ts'
 import { never } from '../uploader/workbench.ts'
 
 const asNew = { video: { codec: 'copy' }, current: undefined, remembered: undefined } as const
@@ -31,6 +32,7 @@ describe('a look at a camera', { concurrency: 3 }, () => {
   test('a camera that falls silent while it is watched is a fault', async (t) => {
     const { camera, emulated } = await cameraWith(t, 1)
     const checked = checkCamera(camera, asNew, never)
+    await until(10_000, 'it plays', () => emulated.playing > 0)
     await sleep(2000)
     emulated.faults.silent = true
     const { finding } = await checked
