@@ -45,6 +45,40 @@ export class ClockSteps {
   }
 }
 
+const beatMs = 500
+/** A beat that is later by less delays nothing that matters. */
+const lateMs = 250
+/** What has waited meanwhile is read so soon after a late beat. */
+const catchUpMs = 100
+
+/** Tells when this process was held up (a busy machine, SIGSTOP): what it reads then came earlier. */
+export class HoldUps {
+  readonly #clock: Clock
+  #beatAtMs: number
+  #caughtUpMs = -Infinity
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#beatAtMs = clock.monotonicMs()
+    setInterval(() => this.#beat(), beatMs).unref()
+  }
+
+  /** Whether this process has just been held up. */
+  get isHeldUp(): boolean {
+    return this.#isLate() || this.#clock.monotonicMs() - this.#caughtUpMs < catchUpMs
+  }
+
+  #beat(): void {
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#isLate()) this.#caughtUpMs = nowMs
+    this.#beatAtMs = nowMs
+  }
+
+  #isLate(): boolean {
+    return this.#clock.monotonicMs() - this.#beatAtMs > beatMs + lateMs
+  }
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),

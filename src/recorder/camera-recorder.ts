@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { isoAt, type Clock } from '../daemon/clock.ts'
+import { isoAt, type Clock, type HoldUps } from '../daemon/clock.ts'
 import { DailyCount, type DayCount } from '../daemon/daily-count.ts'
 import { proxyHost } from '../daemon/environment.ts'
 import { describeError, type Log } from '../daemon/logger.ts'
@@ -30,7 +30,7 @@ import type { StreamInfo, StreamMemory } from './stream-info.ts'
 import type { CurrentFile, Watchdog } from './watchdog.ts'
 
 export interface CameraRecorderDeps {
-  options: RecordingOptions & { lockFolder: string; clock: Clock }
+  options: RecordingOptions & { lockFolder: string; clock: Clock; holdUps: HoldUps }
   streams: StreamMemory
   segments: OpenSegments
   gaps: Gaps

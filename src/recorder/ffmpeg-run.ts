@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import { basename, join } from 'node:path'
 import { startChild, type Child, type ChildEnd } from '../daemon/child.ts'
-import { ClockSteps, type Clock } from '../daemon/clock.ts'
+import { ClockSteps, type Clock, type HoldUps } from '../daemon/clock.ts'
 import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import { withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
@@ -38,6 +38,8 @@ export interface RunListener {
 /** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
 const endAtMostMs = 5000
 const killAtMostMs = 2500
+/** A recorder that is always held up takes what it reads so late for timely. */
+const untimelyAtMostMs = 5000
 /** A stalled FFmpeg that still handles SIGINT exits at once; SIGKILL after this. */
 const deafMs = 1000
 
@@ -59,6 +61,7 @@ export class FfmpegRun {
   readonly times: RunTimes
   readonly #clock: Clock
   readonly #clockSteps: ClockSteps
+  readonly #holdUps: HoldUps
   readonly #child: Child
   readonly #known: StreamInfo | undefined
   readonly #reader = new StreamReader()
@@ -66,6 +69,8 @@ export class FfmpegRun {
   readonly #stallAfterMs: number
   /** A wait of which the time stamp is still to come, in seconds. */
   #wait: number | undefined
+  /** When something was last read that had just been written. */
+  #timelyMs: number
   #closed = 0
   #asked: RunEnd | undefined
   #abandon: (end: RunEnd) => void = () => {}
@@ -73,16 +78,19 @@ export class FfmpegRun {
   constructor(
     camera: Camera,
     known: StreamInfo | undefined,
-    options: RecordingOptions & HowToConnect & { lockFolder: string; clock: Clock },
+    options: RecordingOptions &
+      HowToConnect & { lockFolder: string; clock: Clock; holdUps: HoldUps },
     listener: RunListener,
   ) {
     this.camera = camera
     this.#known = known
     this.#clock = options.clock
     this.#clockSteps = new ClockSteps(options.clock, 'monotonicMs')
+    this.#holdUps = options.holdUps
     this.#stallAfterMs = options.stallAfterMs
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
+    this.#timelyMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
     this.#ticksPerSecond = isRtsp
       ? videoTicksPerSecond
@@ -171,7 +179,7 @@ export class FfmpegRun {
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
     this.#clockSteps.sinceLast()
-    this.times.arrived(nowMs, frames)
+    if (this.#isTimely(nowMs)) this.times.arrived(nowMs, frames)
     this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
     this.frames = frames
@@ -204,10 +212,18 @@ export class FfmpegRun {
       const nowMs = this.#clock.monotonicMs()
       // FFmpeg counts it by the wall clock, which may have been set meanwhile.
       const wait = this.#wait - this.#clockSteps.sinceLast() / 1000
-      if (wait > 0) this.times.waited(nowMs, number / this.#ticksPerSecond, wait)
+      if (wait > 0 && this.#isTimely(nowMs))
+        this.times.waited(nowMs, number / this.#ticksPerSecond, wait)
       this.#wait = undefined
     }
     return false
+  }
+
+  /** Whether what is read now was written now; where it never is, it has to do. */
+  #isTimely(nowMs: number): boolean {
+    if (this.#holdUps.isHeldUp && nowMs - this.#timelyMs < untimelyAtMostMs) return false
+    this.#timelyMs = nowMs
+    return true
   }
 
   #judge(end: ChildEnd, lockFile: string): RunEnd {

@@ -1,3 +1,4 @@
+import { HoldUps } from '../daemon/clock.ts'
 import { OpenFiles } from '../daemon/open-files.ts'
 import { ProblemLog } from '../daemon/problem-log.ts'
 import { runDaemon } from '../daemon/run-daemon.ts'
@@ -37,6 +38,7 @@ await runDaemon({
         stallAfterMs,
         video,
         clock,
+        holdUps: new HoldUps(clock),
       },
       streams: new StreamMemory(folders.streams),
       segments,

@@ -103,15 +103,26 @@ const stall = async (camera: RtspCamera, ms: number): Promise<void> => {
   await silence(camera, ms - 800)
   camera.faults.holdBack = false
 }
+/** A process that gets no time for seconds, again and again: the machine is busy. */
+async function holdUp(daemon: RunningDaemon, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    daemon.process.kill('SIGSTOP')
+    await sleep(3000)
+    daemon.process.kill('SIGCONT')
+    await sleep(1700)
+  }
+}
 const pauses = [
   { kind: 'within a segment', pause: silence },
   { kind: 'with sound that is encoded anew', pause: silence, audio: 'pcma' as const },
   { kind: 'behind frames that came late', pause: stall },
+  // What FFmpeg says of it is read when it is long over.
+  { kind: 'while the recorder is held up', pause: silence, heldUp: true },
   // With nothing but keyframes the recording goes on in a new one.
   { kind: 'between two segments', pause: silence, gopSeconds: 0.04 },
   { kind: 'in video that is encoded anew', pause: silence, codec: 'h264' },
 ]
-for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy' } of pauses)
+for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy', heldUp } of pauses)
   test(`a pause that needs no restart is noted as well: ${kind}`, async (t) => {
     const folder = await temporaryFolder(t)
     const server = await S3Server.start()
@@ -126,6 +137,8 @@ for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy' } of pau
     }
     const recorder = await startDaemon(t, 'recorder', folder, settings)
     const uploader = await startDaemon(t, 'uploader', folder, settings)
+    const enough = new AbortController()
+    const held = heldUp && holdUp(recorder, enough.signal)
     await nextSegment(recorder, /recording started/)
     const [missing, over]: [number[], number[]] = [[], []]
     // FFmpeg's patience with a silent camera is at half after 7.5 s.
@@ -140,6 +153,8 @@ for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy' } of pau
     }
     // Something of a segment that has nothing to do with the pause.
     await sleep(1000)
+    enough.abort()
+    await held
     await recorder.stop()
     for (const line of recorder.lines) {
       const [, file] = /segment finished \(file=([^,]+)/.exec(line) ?? []

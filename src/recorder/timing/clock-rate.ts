@@ -30,7 +30,7 @@ export function rateOf(points: Point[], before: Point[]): number {
       if (apart > most) break
       if (apart >= least && apart > 0) slopes.push((b.lag - a.lag) / apart)
     }
-  const rate = likeliest(slopes)
+  const rate = likeliest(slopes, few)
   // Less than what a few points can tell.
   return Math.abs(rate * span) < (few ? 0.15 : 0.1) ? 0 : rate
 }
@@ -48,15 +48,17 @@ function undelayed(lowest: Point[]): Point[] {
   return lowest
 }
 
-/** The median, but that of what a clock does which is only wrong where few agree on more. */
-function likeliest(slopes: number[]): number {
+/**
+ * The median, but that of what a clock does which is only wrong where few agree on more. Of few
+ * points no more is believed than what most agree on: one may have been seen seconds late.
+ */
+function likeliest(slopes: number[], few: boolean): number {
   const usual = median(slopes)
   if (Math.abs(usual) <= mostWrongRate) return usual
   const agree = slopes.filter((slope) => Math.abs(slope - usual) < mostWrongRate / 2)
   const small = slopes.filter((slope) => Math.abs(slope) <= mostWrongRate)
-  return agree.length < 0.75 * slopes.length && small.length > 0.2 * slopes.length
-    ? median(small)
-    : usual
+  if (agree.length >= 0.75 * slopes.length && (!few || slopes.length >= 6)) return usual
+  return small.length > 0.2 * slopes.length ? median(small) : few ? 0 : usual
 }
 
 /** The points with the smallest lag, one in each block of `seconds`. */

@@ -106,11 +106,7 @@ export class RunTimes {
 
   /** FFmpeg says that it passes on a frame for which it has waited so long, by its own wall clock. */
   waited(atMs: number, stamp: number, seconds: number): void {
-    const at = atMs / 1000
-    const before = this.#arrivals.findLast((arrival) => arrival.at < at - 0.1)
-    // FFmpeg's wall clock may have been set; what it said before it waited is at most one report old.
-    if (before && seconds > at - before.at + reportEverySeconds + reportLate) return
-    this.#waits.push({ at, stamp, seconds })
+    this.#waits.push({ at: atMs / 1000, stamp, seconds })
   }
 
   /** A segment begins with the next frame that is read. */
@@ -244,10 +240,18 @@ export class RunTimes {
     })
     for (const { at, stamp, seconds } of this.#waits) {
       const index = this.#frames.indexOf(stamp)
-      if (index === undefined) continue
+      if (index === undefined || this.#contradicts({ at, index, seconds })) continue
       seen.push({ at: at - seconds, index: index - 1 + held }, { at, index: index + held })
     }
     return seen.sort((a, b) => a.at - b.at)
+  }
+
+  /** Whether frames were still passed on in what is told as a wait: FFmpeg's wall clock was set. */
+  #contradicts({ at, index, seconds }: { at: number; index: number; seconds: number }): boolean {
+    const from = at - seconds + reportEverySeconds + reportLate
+    return this.#arrivals.some(
+      (arrival) => arrival.at > from && arrival.at < at - 0.1 && arrival.frames < index,
+    )
   }
 
   #settleSounds(until: number, ofFrames: Arrival[], isOver: boolean): void {

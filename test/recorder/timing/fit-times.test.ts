@@ -69,3 +69,15 @@ test('a pause behind the first frame that was seen is none of those', () => {
   const steps = [0, 1].map((index) => timeOf(times, { index, stamp: stamps[index] ?? NaN }))
   assert.ok(Math.abs((steps[1] ?? 0) - (steps[0] ?? 0) - 3) < 0.1, String(steps))
 })
+
+test('a few arrivals, one of which was read seconds late, tell no rate', () => {
+  const stamps = Array.from({ length: 100 }, (_, n) => 10 + n / 25)
+  const arrivals = [
+    [0.76, 19],
+    [2.95, 73],
+    [8.79, 88],
+  ].map(([at = 0, index = 0]) => ({ at, index }))
+  const times = fitTimes(stamps, arrivals)
+  const first = timeOf(times, { index: 0, stamp: 10 })
+  assert.ok(Math.abs(first) < 0.2, String(first))
+})
