@@ -48,14 +48,17 @@ export class ClockSteps {
 const beatMs = 500
 /** A beat that is later by less delays nothing that matters. */
 const lateMs = 250
-/** What has waited meanwhile is read so soon after a late beat. */
+/** Time after a late beat in which what had waited is still being read. */
 const catchUpMs = 100
+/** So many late beats in a row are how this machine is: nothing would ever be timely. */
+const mostLateBeats = 10
 
 /** Tells when this process was held up (a busy machine, SIGSTOP): what it reads then came earlier. */
 export class HoldUps {
   readonly #clock: Clock
   #beatAtMs: number
   #caughtUpMs = -Infinity
+  #lateBeats = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -63,14 +66,17 @@ export class HoldUps {
     setInterval(() => this.#beat(), beatMs).unref()
   }
 
-  /** Whether this process has just been held up. */
+  /** Whether this process has just been held up; not where it always is. */
   get isHeldUp(): boolean {
+    if (this.#lateBeats >= mostLateBeats) return false
     return this.#isLate() || this.#clock.monotonicMs() - this.#caughtUpMs < catchUpMs
   }
 
   #beat(): void {
     const nowMs = this.#clock.monotonicMs()
-    if (this.#isLate()) this.#caughtUpMs = nowMs
+    const isLate = this.#isLate()
+    if (isLate) this.#caughtUpMs = nowMs
+    this.#lateBeats = isLate ? this.#lateBeats + 1 : 0
     this.#beatAtMs = nowMs
   }
 

@@ -47,10 +47,11 @@ export function bridgePackets(
   const dts = passOn(names, { tellsWaits })
   const pts = `${passOn(names, { tellsWaits: false })}+if(${isUnset('DTS')},0,max(0,PTS-DTS))`
   // FFmpeg believes a packet's duration more than the next one's time stamp, where a fragment ends.
-  const first = `st(0,if(${isUnset('DTS')},0,NEXT_DTS-DTS));st(1,ld(0))`
-  // From or to a stamp that isn't set it is far longer than any, or negative.
-  const others = 'st(1,ld(0));st(0,DTS-PREV_INDTS)'
-  const duration = `if(N,${others},${first});clip(min(ld(0),ld(1)),1,${inTicks(longestStep, t)})`
+  const step = (from: string, to: string): string =>
+    `if(${isUnset(from)}+${isUnset(to)},0,${to}-${from})`
+  const first = `st(0,${step('DTS', 'NEXT_DTS')});st(1,ld(0))`
+  const others = `st(1,ld(0));st(0,${step('PREV_INDTS', 'DTS')})`
+  const duration = `if(N,${others},${first});clip(min(ld(0),ld(1)),1,${longestStep}*${t})`
   const escaped = `dts=${dts}:pts=${pts}:duration=${duration}`.replaceAll(/[,;]/g, String.raw`\$&`)
   return `setts=${escaped}`
 }
@@ -105,13 +106,7 @@ function passOn(
     ...(tellsWaits ? [`if(gte(ld(2),${longWait}),print(-ld(2));print(${out('ld(3)')}),0)`] : []),
     out('ld(3)'),
   ]
-  const least = `(ld(9)-ld(0))*${inTicks(1 / (clockRate * usualLate), t)}`
-  const isUsual = `not(ld(4))*between(${stamp}-${lastIn},${least},${inTicks(usualStep, t)})`
+  const least = `max(1,(ld(9)-ld(0))*${t}/${clockRate * usualLate})`
+  const isUsual = `not(ld(4))*between(${stamp}-${lastIn},${least},${usualStep}*${t})`
   return `st(9,${clock});if(${isUsual},st(0,ld(9));${out(stamp)},${look.join(';')})`
-}
-
-/** Seconds in a stream's units of time, as one number where that is known. */
-function inTicks(seconds: number, ticksPerSecond: string): string {
-  const ticks = seconds * Number(ticksPerSecond)
-  return Number.isNaN(ticks) ? `${seconds}*${ticksPerSecond}` : String(ticks)
 }

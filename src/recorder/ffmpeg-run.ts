@@ -38,8 +38,6 @@ export interface RunListener {
 /** A silent camera blocks FFmpeg so that it ignores a signal; a second would cost it its trailer. */
 const endAtMostMs = 5000
 const killAtMostMs = 2500
-/** A recorder that is always held up takes what it reads so late for timely. */
-const untimelyAtMostMs = 5000
 /** A stalled FFmpeg that still handles SIGINT exits at once; SIGKILL after this. */
 const deafMs = 1000
 
@@ -69,8 +67,6 @@ export class FfmpegRun {
   readonly #stallAfterMs: number
   /** A wait of which the time stamp is still to come, in seconds. */
   #wait: number | undefined
-  /** When something was last read that had just been written. */
-  #timelyMs: number
   #closed = 0
   #asked: RunEnd | undefined
   #abandon: (end: RunEnd) => void = () => {}
@@ -90,7 +86,6 @@ export class FfmpegRun {
     this.#stallAfterMs = options.stallAfterMs
     this.startedMs = options.clock.monotonicMs()
     this.videoRoseMs = this.startedMs
-    this.#timelyMs = this.startedMs
     const isRtsp = camera.url.startsWith('rtsp')
     this.#ticksPerSecond = isRtsp
       ? videoTicksPerSecond
@@ -179,7 +174,8 @@ export class FfmpegRun {
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
     this.#clockSteps.sinceLast()
-    if (this.#isTimely(nowMs)) this.times.arrived(nowMs, frames)
+    // What waited for us came at some time before.
+    if (!this.#holdUps.isHeldUp) this.times.arrived(nowMs, frames)
     this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()
     this.frames = frames
@@ -212,18 +208,11 @@ export class FfmpegRun {
       const nowMs = this.#clock.monotonicMs()
       // FFmpeg counts it by the wall clock, which may have been set meanwhile.
       const wait = this.#wait - this.#clockSteps.sinceLast() / 1000
-      if (wait > 0 && this.#isTimely(nowMs))
+      if (wait > 0 && !this.#holdUps.isHeldUp)
         this.times.waited(nowMs, number / this.#ticksPerSecond, wait)
       this.#wait = undefined
     }
     return false
-  }
-
-  /** Whether what is read now was written now; where it never is, it has to do. */
-  #isTimely(nowMs: number): boolean {
-    if (this.#holdUps.isHeldUp && nowMs - this.#timelyMs < untimelyAtMostMs) return false
-    this.#timelyMs = nowMs
-    return true
   }
 
   #judge(end: ChildEnd, lockFile: string): RunEnd {

@@ -138,6 +138,7 @@ for (const { kind, pause, audio = 'aac', gopSeconds = 1, codec = 'copy', heldUp 
     const recorder = await startDaemon(t, 'recorder', folder, settings)
     const uploader = await startDaemon(t, 'uploader', folder, settings)
     const enough = new AbortController()
+    t.after(() => enough.abort())
     const held = heldUp && holdUp(recorder, enough.signal)
     await nextSegment(recorder, /recording started/)
     const [missing, over]: [number[], number[]] = [[], []]

@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,8 +9,9 @@ import { promisify } from 'node:util'
 import { startRtspCamera, type CameraOptions, type RtspCamera } from '../../demo/rtsp-camera.ts'
 import { readEnvironment } from '../../src/daemon/environment.ts'
 import { OpenFiles } from '../../src/daemon/open-files.ts'
-import { canary, inUrl } from '../support/canaries.ts'
+import { canary } from '../support/canaries.ts'
 import { cachedClip } from '../support/clips.ts'
+import { flvCamera } from '../support/flv-camera.ts'
 import { brokenPlaces, frameCounters } from '../support/frame-counter.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -411,48 +409,6 @@ async function packetCounts(file: string): Promise<number[]> {
 async function ffmpegMajor(): Promise<number> {
   const { stdout } = await promisify(execFile)('ffmpeg', ['-version'])
   return Number(/version n?(\d+)/.exec(stdout)?.[1])
-}
-
-const flvHeaderBytes = 13
-
-/** A camera that sends FLV over HTTP, as many Reolink cameras do beside RTSP: each size for some seconds. */
-async function flvCamera(t: TestContext, sizes = ['320x180'], seconds = 600): Promise<string> {
-  const server = createServer((_, response) => {
-    const gone = new AbortController()
-    response.on('close', () => gone.abort())
-    void sendFlv(response, { sizes, seconds }, gone.signal)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  return `http://127.0.0.1:${port}/flv?app=bcs&user=admin&password=${inUrl(canary())}`
-}
-
-async function sendFlv(
-  response: ServerResponse,
-  { sizes, seconds }: { sizes: string[]; seconds: number },
-  signal: AbortSignal,
-): Promise<void> {
-  for (const [index, size] of sizes.entries()) {
-    if (signal.aborted) return
-    const input = ['-re', '-f', 'lavfi', '-i', `testsrc2=s=${size}:r=10`, '-t', String(seconds)]
-    const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10']
-    const output = ['-output_ts_offset', String(index * seconds), '-f', 'flv', '-']
-    const args = ['-v', 'error', ...input, ...coding, ...output]
-    const ffmpeg = spawn('ffmpeg', args, { stdio: ['ignore', 'pipe', 'ignore'] })
-    signal.addEventListener('abort', () => ffmpeg.kill('SIGKILL'))
-    let toSkip = index === 0 ? 0 : flvHeaderBytes
-    ffmpeg.stdout.on('data', (piece: Buffer) => {
-      response.write(piece.subarray(toSkip))
-      toSkip = Math.max(0, toSkip - piece.length)
-    })
-    await once(ffmpeg, 'close')
-  }
-  response.end()
 }
 
 function timeOf(line: string): number {

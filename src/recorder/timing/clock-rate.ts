@@ -4,7 +4,7 @@ import type { Point } from './points.ts'
 export const blockSeconds = 5
 /** A clock that is wrong by more counts in other units; else frames come faster than they were taken. */
 const mostWrongRate = 0.12
-/** Number of blocks that tell the rate. */
+/** Number of blocks, or of slopes between them, that tell the rate. */
 const enough = 6
 /** Longest time in which frames make up for a delay; those that do tell no rate. */
 export const madeUpSeconds = 300
@@ -57,8 +57,9 @@ function likeliest(slopes: number[], few: boolean): number {
   if (Math.abs(usual) <= mostWrongRate) return usual
   const agree = slopes.filter((slope) => Math.abs(slope - usual) < mostWrongRate / 2)
   const small = slopes.filter((slope) => Math.abs(slope) <= mostWrongRate)
-  if (agree.length >= 0.75 * slopes.length && (!few || slopes.length >= 6)) return usual
-  return small.length > 0.2 * slopes.length ? median(small) : few ? 0 : usual
+  if (slopes.length >= enough && agree.length >= 0.75 * slopes.length) return usual
+  if (small.length > 0.2 * slopes.length) return median(small)
+  return few ? 0 : usual
 }
 
 /** The points with the smallest lag, one in each block of `seconds`. */

@@ -240,14 +240,14 @@ export class RunTimes {
     })
     for (const { at, stamp, seconds } of this.#waits) {
       const index = this.#frames.indexOf(stamp)
-      if (index === undefined || this.#contradicts({ at, index, seconds })) continue
+      if (index === undefined || this.#wentOn({ at, index, seconds })) continue
       seen.push({ at: at - seconds, index: index - 1 + held }, { at, index: index + held })
     }
     return seen.sort((a, b) => a.at - b.at)
   }
 
   /** Whether frames were still passed on in what is told as a wait: FFmpeg's wall clock was set. */
-  #contradicts({ at, index, seconds }: { at: number; index: number; seconds: number }): boolean {
+  #wentOn({ at, index, seconds }: { at: number; index: number; seconds: number }): boolean {
     const from = at - seconds + reportEverySeconds + reportLate
     return this.#arrivals.some(
       (arrival) => arrival.at > from && arrival.at < at - 0.1 && arrival.frames < index,
