@@ -39,7 +39,8 @@ describe('a look at a camera', { concurrency: 3 }, () => {
     const sentSeconds = (emulated.frameNow - playedFrame) / 25
     const { finding } = await checked
     assert.equal(finding.is, 'fault', finding.text)
-    const [, said] = /fell silent after (\d+) s of video: look at its network/.exec(finding.text) ?? []
+    const [, said] =
+      /fell silent after (\d+) s of video: look at its network/.exec(finding.text) ?? []
     // Video begins with the next keyframe, within a second.
     assert.ok(Math.abs(Number(said) - sentSeconds) < 1.6, `${sentSeconds} s: ${finding.text}`)
   })
