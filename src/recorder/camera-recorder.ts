@@ -23,7 +23,14 @@ import { RecordingFaults, type RecordingFault } from './recording-faults.ts'
 import { explainRejection } from './rejection.ts'
 import { strangersOf } from './remote-addresses.ts'
 import { restartDelayMs } from './restart-delay.ts'
-import { describeEnd, gapReason, isEndedByCamera, type RunEnd } from './run-end.ts'
+import {
+  describeEnd,
+  gapReason,
+  isEndedByCamera,
+  isEndedBySilence,
+  isNoFault,
+  type RunEnd,
+} from './run-end.ts'
 import { RunSegments } from './run-segments.ts'
 import { SessionLengths } from './session-lengths.ts'
 import type { StreamInfo, StreamMemory } from './stream-info.ts'
@@ -68,8 +75,8 @@ export class CameraRecorder {
   #restarts = 0
   readonly #restartsToday: DailyCount
   #failures = 0
-  /** Whether the last try ended because no video came in time. */
-  #lateVideo = false
+  /** What the last try tells of the next. */
+  #before = { lateVideo: false, wasSilent: false }
   #saidWhereTo = false
   readonly #sessions = new SessionLengths()
   #lastEnd: CameraStatus['lastEnd']
@@ -108,16 +115,15 @@ export class CameraRecorder {
       const startedMs = clock.monotonicMs()
       const end = await this.#attempt(signal)
       if (signal.aborted) return
-      // That it sends something else is found at once, and not to be held against it.
-      if (end.why !== 'stream changed') this.#failures += 1
+      if (!isNoFault(end)) this.#failures += 1
       this.#gaps.failed(gapReason(end))
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
-      this.#lateVideo = kind === 'no video'
+      this.#before = { lateVideo: kind === 'no video', wasSilent: isEndedBySilence(end) }
       const tookMs = clock.monotonicMs() - startedMs
-      const failures = Math.max(1, this.#failures)
+      const failures = isNoFault(end) ? 1 : this.#failures
       const delayMs = restartDelayMs({ failures, kind, tookMs }, Math.random())
       if (end.why === 'stream changed') this.#learn(end.found)
-      if (end.why !== 'stream changed' || this.#state === 'recording') this.#reportEnd(end, delayMs)
+      if (!isNoFault(end) || this.#state === 'recording') this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       if (signal.aborted) return
       this.#restarts += 1
@@ -166,7 +172,7 @@ export class CameraRecorder {
   async #record(signal: AbortSignal): Promise<RunEnd> {
     const { options, watchdog, log, segments } = this.#deps
     const camera = this.#camera.name
-    const how = { ...options, lateVideo: this.#lateVideo }
+    const how = { ...options, ...this.#before }
     const lines = new FfmpegLines(camera, { log, clock: options.clock })
     const looks: Promise<Diagnosis | undefined>[] = []
     const run = new FfmpegRun(this.#camera, this.#known, how, {
@@ -222,7 +228,7 @@ export class CameraRecorder {
     const [address] = strangers?.inside ?? []
     if (address !== undefined) {
       const diagnosis = misleading(camera, address)
-      run.refuse(diagnosis)
+      run.refuse({ why: 'ended', diagnosis })
       return diagnosis
     }
     const [other] = strangers?.others ?? []

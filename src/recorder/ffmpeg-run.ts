@@ -6,7 +6,7 @@ import { lockHeldCode, underLock } from '../daemon/lock.ts'
 import { withMemory } from '../daemon/memory-limit.ts'
 import { flvTicksPerSecond, videoTicksPerSecond } from './bridge.ts'
 import type { Camera } from './config.ts'
-import { diagnose, mayTellWhy, type Diagnosis } from './ffmpeg-diagnosis.ts'
+import { diagnose, mayTellWhy } from './ffmpeg-diagnosis.ts'
 import {
   isAsExpected,
   isSilence,
@@ -129,8 +129,8 @@ export class FfmpegRun {
   }
 
   /** Ends it for what the camera does. */
-  refuse(diagnosis: Diagnosis): void {
-    this.#end({ why: 'ended', diagnosis }, deafMs)
+  refuse(end: RunEnd): void {
+    this.#end(end, deafMs)
   }
 
   #end(asked: RunEnd, withinMs = endAtMostMs): void {

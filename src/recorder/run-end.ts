@@ -10,6 +10,8 @@ export type RunEnd =
   | { why: 'stalled'; stall: Stall; lines: string[] }
   /** The camera sends something else than FFmpeg was started for. */
   | { why: 'stream changed'; found: StreamInfo }
+  /** A camera that was silent answers again, but not what FFmpeg had asked it before. */
+  | { why: 'answers again' }
   /** Another FFmpeg records this camera. */
   | { why: 'locked'; lockFile: string }
   | { why: 'ended'; diagnosis: Diagnosis }
@@ -18,6 +20,17 @@ export type RunEnd =
 export function isEndedByCamera(end: RunEnd): boolean {
   if (end.why === 'stalled') return end.stall === 'no new video'
   return end.why === 'ended' && ['closed', 'silent'].includes(end.diagnosis.kind)
+}
+
+/** Whether the camera was silent until it ended, as far as anybody knows. */
+export function isEndedBySilence(end: RunEnd): boolean {
+  if (end.why === 'stalled') return end.stall === 'no new video'
+  return end.why === 'ended' && ['no answer', 'silent'].includes(end.diagnosis.kind)
+}
+
+/** Whether it tells how to go on at once, and nothing is wrong. */
+export function isNoFault(end: RunEnd): boolean {
+  return end.why === 'stream changed' || end.why === 'answers again'
 }
 
 /** Why it ended, as its user would say it. */
@@ -32,6 +45,8 @@ export function describeEnd(camera: Camera, end: RunEnd): string {
       return `the camera or FFmpeg has stalled: ${end.stall}`
     case 'stream changed':
       return `the camera now sends ${[end.found.video, end.found.audio].filter(Boolean).join(' and ')}`
+    case 'answers again':
+      return 'the camera answers again'
     case 'locked':
       return 'another FFmpeg of this installation records the camera'
     case 'ended':
@@ -80,6 +95,8 @@ export function gapReason(end: RunEnd): string {
       return byStall[end.stall]
     case 'stream changed':
       return 'stream changed'
+    case 'answers again':
+      return byDiagnosis.silent
     case 'locked':
       return 'an earlier FFmpeg still recorded'
     case 'ended':

@@ -73,6 +73,27 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
     assert.ok(afterSeconds <= 15, `${afterSeconds} s`)
   })
 
+  test('a camera that comes back while FFmpeg waits for what it had asked is asked anew at once', async (t) => {
+    const settings = { STALL_SECONDS: 15, LOG_LEVEL: 'DEBUG' }
+    const { camera, daemon, folder } = await startRecording(t, settings)
+    await daemon.line(/recording started/)
+    await recordSeconds(camera, 2)
+    const faultFrame = camera.frameNow
+    camera.faults.silent = true
+    const ended = await daemon.line(/recording ended .*no answer/, { withinMs: 60_000 })
+    const [, seconds] = /nextTrySeconds=([\d.]+)/.exec(ended) ?? []
+    await sleep(Number(seconds) * 1000 + 1000)
+    const overFrame = camera.frameNow
+    camera.faults.silent = false
+    await daemon.line(/recording started .*tries/)
+    await recordSeconds(camera, 1)
+    await daemon.stop()
+    const { afterSeconds } = lossAround(await countersOf(recordings(folder)), faultFrame, overFrame)
+    t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after its return`)
+    assert.ok(afterSeconds <= 8, `${afterSeconds} s`)
+    assert.ok(count(daemon, /WARNING .*not recording/) <= 2, daemon.lines.join('\n'))
+  })
+
   test('an FFmpeg that is stopped (SIGSTOP) is noticed, ended and replaced', async (t) => {
     const { camera, daemon, folder } = await startRecording(t)
     await daemon.line(/recording started/)
