@@ -15,6 +15,8 @@ export interface Footage {
 }
 
 const retryMs = 10_000
+/** A full disk must not keep the recorder from stopping; what is not noted is found by the next one. */
+const notedAtMostMs = 1000
 
 /**
  * Where the footage of one camera stops and goes on; each gap becomes a line in `data/gaps/` when it
@@ -115,6 +117,13 @@ export class CameraGaps {
     this.#clockSteps = undefined
     this.#backward = undefined
     this.#wasDown(span.toMs)
+  }
+
+  /** Returns when everything is noted, or cannot be for now. */
+  async noted(): Promise<void> {
+    const enough = new AbortController()
+    await Promise.race([this.#writing, this.#clock.sleep(notedAtMostMs, enough.signal)])
+    enough.abort()
   }
 
   /** There is none, from now on for this reason. */

@@ -108,6 +108,11 @@ export class CameraRecorder {
 
   /** Records until the signal aborts; then the current segment has been finished. */
   async run(signal: AbortSignal): Promise<void> {
+    await this.#keepRecording(signal)
+    await this.#gaps.noted()
+  }
+
+  async #keepRecording(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps.options
     this.#known = await this.#deps.streams.recall(this.#camera)
     while (!signal.aborted) {

@@ -112,6 +112,23 @@ async function holdUp(daemon: RunningDaemon, signal: AbortSignal): Promise<void>
     await sleep(1700)
   }
 }
+test('a gap that is found when the recorder stops is noted before it has stopped', async (t) => {
+  const folder = await temporaryFolder(t)
+  const camera = await startRtspCamera({ clip: await cachedClip() })
+  t.after(async () => camera.close())
+  const daemon = await startDaemon(t, 'recorder', folder, {
+    ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
+  })
+  await daemon.line(/segment finished/)
+  await silence(camera, 3000)
+  await sleep(1500)
+  await daemon.stop()
+  assert.deepEqual(
+    (await gapsOf(folder)).map(({ reason }) => reason),
+    ['camera paused'],
+  )
+})
+
 const pauses = [
   { kind: 'within a segment', pause: silence },
   { kind: 'with sound that is encoded anew', pause: silence, audio: 'pcma' as const },
