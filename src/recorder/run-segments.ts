@@ -32,6 +32,8 @@ interface Begun {
   /** Whether it holds footage that can't be read as ours. */
   isUnreadable: boolean
   isClosedByFfmpeg: boolean
+  /** Whether it was closed by FFmpeg before it was read last. */
+  isRead: boolean
   /** Whether it has no name left. */
   isDeleted: boolean
   bytes: number
@@ -95,7 +97,7 @@ export class RunSegments {
   opened(file: string): void {
     this.#begun.push({
       ...{ file, claimed: this.#claim(file), isUnreadable: false, isClosedByFfmpeg: false },
-      ...{ isDeleted: false, bytes: 0, lastStamp: 0, firstStamp: undefined },
+      ...{ isRead: false, isDeleted: false, bytes: 0, lastStamp: 0, firstStamp: undefined },
       range: { frames: [0, 0], sounds: [0, 0] },
     })
     const grewMs = this.#deps.clock.monotonicMs()
@@ -121,7 +123,7 @@ export class RunSegments {
   /** FFmpeg has ended; returns when everything that it left behind is in `recordings/`. */
   async finish(): Promise<void> {
     await this.#inTurn(async () => {
-      await this.#readOn().catch((error: unknown) => this.#sayUnread(error))
+      await this.#readOn(true).catch((error: unknown) => this.#sayUnread(error))
       await this.#closeFinished(true)
     })
   }
@@ -136,7 +138,7 @@ export class RunSegments {
     try {
       await this.#look()
       await this.#sync()
-      await this.#readOn()
+      await this.#readOn(false)
       await this.#closeFinished(false)
     } catch (error) {
       this.#sayUnread(error)
@@ -174,11 +176,12 @@ export class RunSegments {
   }
 
   /** Reads what has been written since, in its order. */
-  async #readOn(): Promise<void> {
+  async #readOn(isOver: boolean): Promise<void> {
     for (const segment of this.#begun) {
       // What comes behind is read when FFmpeg has closed what comes before, and that is read.
-      const isClosed = segment.isClosedByFfmpeg
+      const isClosed = isOver || segment.isClosedByFfmpeg
       await this.#readOne(segment)
+      segment.isRead = isClosed
       if (!isClosed) break
     }
   }
@@ -253,10 +256,10 @@ export class RunSegments {
     segment.lastStamp = stamps.video.at(-1) ?? segment.lastStamp
   }
 
-  /** Closes what FFmpeg has closed, or everything when it has ended, as soon as its times are known. */
+  /** Closes what FFmpeg has closed and has been read, or everything when it has ended, as soon as its times are known. */
   async #closeFinished(isOver: boolean): Promise<void> {
     for (let segment = this.#begun[0]; segment; segment = this.#begun[0]) {
-      if (!isOver && !segment.isClosedByFfmpeg) return
+      if (!isOver && !segment.isRead) return
       const [first, end] = segment.range.frames
       const isTimed = end > first && !this.#isBroken
       if (isTimed) segment.times ??= this.#deps.times.of(segment.range, isOver)
