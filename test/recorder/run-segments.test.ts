@@ -10,7 +10,11 @@ import { Redactor } from '../../src/daemon/redact.ts'
 import { OpenSegments } from '../../src/recorder/open-segments.ts'
 import { RunSegments } from '../../src/recorder/run-segments.ts'
 import { RunTimes, type FragmentTimes } from '../../src/recorder/timing/run-times.ts'
-import { ClosedSegments, type ClosedSegment } from '../../src/segments/closed-segments.ts'
+import {
+  ClosedSegments,
+  type ClosedSegment,
+  type FootageSpan,
+} from '../../src/segments/closed-segments.ts'
 import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { HeldClock } from '../support/held-clock.ts'
 import { journalLines } from '../support/journal-lines.ts'
@@ -47,13 +51,13 @@ test('a segment that FFmpeg closes while it is being read is read to its end bef
   for (let frame = 1; frame <= frames; frame += 10) times.arrived(startMs + frame * 40, frame)
   // Behind a pause, so that all before it is settled.
   times.arrived(startMs + 60_000, frames + 1)
-  let isOver = false
-  const onFootage = (): void => void (isOver = true)
+  const footage: FootageSpan[] = []
+  const onFootage = (span: FootageSpan): void => void footage.push(span)
   const written = new RunSegments({ camera: 'Front', times, segments, clock, log, onFootage })
   const ended = new AbortController()
   const keptUp = written.keepUp(ended.signal)
   written.opened(file)
-  for (let tick = 0; tick < 100 && !isOver; tick += 1) await clock.advance(3000)
+  for (let tick = 0; tick < 100 && footage.length === 0; tick += 1) await clock.advance(3000)
   ended.abort()
   await keptUp
   const [line] = journalLines<ClosedSegment>(folders.closed)
