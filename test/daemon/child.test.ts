@@ -61,3 +61,26 @@ test('no line is lost of a program that writes far more than is read at once', a
     [20_000, 'line number 1', 'line number 20000'],
   )
 })
+
+test('no line is lost where this process gets no time when the program ends', async (t) => {
+  const lines = 3000
+  let seen = 0
+  const script = `n=0; while [ $n -lt ${lines} ]; do n=$((n+1)); echo line number $n >&2; done`
+  const child = startChild(['sh', '-c', script], { onLine: () => (seen += 1) > 0 })
+  const timer = setInterval(() => {
+    if (isThere(child.pid)) return
+    clearInterval(timer)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500)
+  }, 1)
+  t.after(() => clearInterval(timer))
+  await child.ended
+  assert.equal(seen, lines)
+})
+
+function isThere(pid = 0): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
