@@ -22,6 +22,8 @@ const tickMs = 3000
 
 /** A segment that FFmpeg has begun. */
 interface Begun {
+  /** How many of its run came before it. */
+  number: number
   /** As FFmpeg calls it. */
   file: string
   /** As it is called in `open/`. */
@@ -31,7 +33,6 @@ interface Begun {
   tracks?: TrackHeader[]
   /** Whether it holds footage that can't be read as ours. */
   isUnreadable: boolean
-  isClosedByFfmpeg: boolean
   /** Whether it was closed by FFmpeg before it was read last. */
   isRead: boolean
   /** Whether it has no name left. */
@@ -73,6 +74,9 @@ export class RunSegments {
   readonly #deps: RunSegmentsDeps
   /** Those that are still in `open/`, oldest first. */
   readonly #begun: Begun[] = []
+  #begunCount = 0
+  /** How many FFmpeg has closed, of which the last may not be known to have been begun: that is told by another pipe. */
+  #closedCount = 0
   #working: Promise<void> = Promise.resolve()
   #named: string | undefined
   #written: WrittenFile | undefined
@@ -96,10 +100,11 @@ export class RunSegments {
   /** FFmpeg begins a segment of this name. */
   opened(file: string): void {
     this.#begun.push({
-      ...{ file, claimed: this.#claim(file), isUnreadable: false, isClosedByFfmpeg: false },
+      ...{ number: this.#begunCount, file, claimed: this.#claim(file), isUnreadable: false },
       ...{ isRead: false, isDeleted: false, bytes: 0, lastStamp: 0, firstStamp: undefined },
       range: { frames: [0, 0], sounds: [0, 0] },
     })
+    this.#begunCount += 1
     const grewMs = this.#deps.clock.monotonicMs()
     const { frames, sounds } = this.#deps.times.read
     this.#written = { file, bytes: 0, grewMs, isDeleted: false, frames, sounds }
@@ -107,8 +112,7 @@ export class RunSegments {
 
   /** FFmpeg has closed the oldest of those that it hadn't closed. */
   closed(): void {
-    const segment = this.#begun.find(({ isClosedByFfmpeg }) => !isClosedByFfmpeg)
-    if (segment) segment.isClosedByFfmpeg = true
+    this.#closedCount += 1
   }
 
   /** Syncs, reads and closes what there is, every few seconds until the signal aborts. */
@@ -179,7 +183,7 @@ export class RunSegments {
   async #readOn(isOver: boolean): Promise<void> {
     for (const segment of this.#begun) {
       // What comes behind is read when FFmpeg has closed what comes before, and that is read.
-      const isClosed = isOver || segment.isClosedByFfmpeg
+      const isClosed = isOver || segment.number < this.#closedCount
       await this.#readOne(segment)
       segment.isRead = isClosed
       if (!isClosed) break
