@@ -120,12 +120,15 @@ test('a gap that is found when the recorder stops is noted before it has stopped
     ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
   })
   await daemon.line(/segment finished/)
-  await silence(camera, 3000)
-  await sleep(1500)
+  camera.faults.refuseConnections = true
+  camera.disconnectAll()
+  await daemon.line(/refuses the connection/)
+  camera.faults.refuseConnections = false
+  await daemon.line(/recording started .*tries/)
   await daemon.stop()
   assert.deepEqual(
     (await gapsOf(folder)).map(({ reason }) => reason),
-    ['camera paused'],
+    ['camera refused'],
   )
 })
 
