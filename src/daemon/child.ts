@@ -69,7 +69,7 @@ export function startChild(command: string[], options: ChildOptions = {}): Child
   const [, stdout, stderr, ...others] = (child.stdio ?? []) as unknown as Readable[]
   if (stderr) {
     createInterface({ input: stderr }).on('line', keep)
-    readSeldom(stderr)
+    readSeldom(stderr, child)
   }
   // A child that ends early closes its stdin: its exit says why.
   child.stdin?.on('error', () => {})
@@ -89,9 +89,10 @@ export function startChild(command: string[], options: ChildOptions = {}): Child
 
 /**
  * Makes whatever comes in very many small pieces come in fewer: each costs more than a hundred of
- * its bytes. A program that writes more than a pipe holds meanwhile has to wait.
+ * its bytes. A program that writes more than a pipe holds meanwhile has to wait. What is left when the
+ * child has ended comes at once.
  */
-function readSeldom(stream: Readable): void {
+function readSeldom(stream: Readable, child: ChildProcess): void {
   let sinceMs = 0
   let pieces = 0
   stream.on('data', () => {
@@ -101,10 +102,11 @@ function readSeldom(stream: Readable): void {
       pieces = 0
     }
     pieces += 1
-    if (pieces <= piecesPerSecond) return
+    if (pieces <= piecesPerSecond || hasExited(child)) return
     stream.pause()
     setTimeout(() => stream.resume(), gatherMs)
   })
+  child.once('exit', () => stream.resume())
 }
 
 async function endOf(
@@ -145,12 +147,16 @@ function bytesRead(child: ChildProcess): number {
   return sockets.reduce((sum, socket) => sum + (socket?.bytesRead ?? 0), 0)
 }
 
+function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
+}
+
 function closePipes(child: ChildProcess): void {
   for (const stream of child.stdio) stream?.destroy()
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  if (child.pid === undefined || hasExited(child)) return
   try {
     process.kill(-child.pid, signal)
   } catch {
