@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { childVariables } from './environment.ts'
@@ -41,10 +40,8 @@ const linesKept = 20
 /** Far more than FFmpeg writes of a camera that is well. */
 const piecesPerSecond = 200
 const gatherMs = 20
-/** A grandchild may hold the pipes open after the child has ended; so long after the last that came of them they are closed. */
+/** A grandchild may hold the pipes open after the child has ended. */
 const pipesAtMostMs = 2000
-/** Or so many times as long, whatever comes. */
-const pipesAtMostTimes = 5
 
 /**
  * Starts a program in a process group of its own (a Ctrl-C reaches it through us, once) and
@@ -106,7 +103,6 @@ function readSeldom(stream: Readable, child: ChildProcess): void {
     stream.pause()
     setTimeout(() => stream.resume(), gatherMs)
   })
-  child.once('exit', () => stream.resume())
 }
 
 async function endOf(
@@ -119,32 +115,14 @@ async function endOf(
       keep(error.message)
       if (child.pid === undefined) resolve({ code: null, signal: null, lines })
     })
-    child.once('exit', () => closeWhenQuiet(child))
+    child.once('exit', () => {
+      // A process that was held up first reads what waits in the pipes: that comes before an immediate.
+      const close = (): void => void setImmediate(() => closePipes(child))
+      const timer = setTimeout(close, pipesAtMostMs)
+      child.once('close', () => clearTimeout(timer))
+    })
     child.once('close', (code, signal) => resolve({ code, signal, lines }))
   })
-}
-
-/** Closes the pipes of a child that has ended, when nothing more comes of them. */
-function closeWhenQuiet(child: ChildProcess): void {
-  let seenBytes = bytesRead(child)
-  let times = 0
-  const look = (): void => {
-    // What waits for a process that was held up is read before that.
-    setImmediate(() => {
-      const bytes = bytesRead(child)
-      times += 1
-      if (bytes === seenBytes || times >= pipesAtMostTimes) closePipes(child)
-      else timer.refresh()
-      seenBytes = bytes
-    })
-  }
-  const timer = setTimeout(look, pipesAtMostMs)
-  child.once('close', () => clearTimeout(timer))
-}
-
-function bytesRead(child: ChildProcess): number {
-  const sockets = child.stdio as (Partial<Socket> | null)[]
-  return sockets.reduce((sum, socket) => sum + (socket?.bytesRead ?? 0), 0)
 }
 
 function hasExited({ exitCode, signalCode }: ChildProcess): boolean {

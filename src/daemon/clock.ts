@@ -50,7 +50,7 @@ const beatMs = 500
 const lateMs = 250
 /** Time after a late beat in which what had waited is still being read. */
 const catchUpMs = 100
-/** So many late beats in a row are how this machine is: nothing would ever be timely. */
+/** Number of late beats in a row that are no hold-up, but how this machine is: nothing would ever be timely. */
 const mostLateBeats = 10
 
 /** Tells when this process was held up (a busy machine, SIGSTOP): what it reads then came earlier. */

@@ -121,9 +121,7 @@ export class CameraGaps {
 
   /** Returns when everything is noted, or cannot be for now. */
   async noted(): Promise<void> {
-    const enough = new AbortController()
-    await Promise.race([this.#writing, this.#clock.sleep(notedAtMostMs, enough.signal)])
-    enough.abort()
+    await Promise.race([this.#writing, this.#clock.sleep(notedAtMostMs)])
   }
 
   /** There is none, from now on for this reason. */

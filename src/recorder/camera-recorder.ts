@@ -75,7 +75,7 @@ export class CameraRecorder {
   #restarts = 0
   readonly #restartsToday: DailyCount
   #failures = 0
-  /** What the last try tells of the next. */
+  /** Facts about the last try by which the next is judged. */
   #before = { lateVideo: false, wasSilent: false }
   #saidWhereTo = false
   readonly #sessions = new SessionLengths()
@@ -120,15 +120,16 @@ export class CameraRecorder {
       const startedMs = clock.monotonicMs()
       const end = await this.#attempt(signal)
       if (signal.aborted) return
-      if (!isNoFault(end)) this.#failures += 1
+      const isFault = !isNoFault(end)
+      if (isFault) this.#failures += 1
       this.#gaps.failed(gapReason(end))
       const kind = end.why === 'ended' ? end.diagnosis.kind : undefined
       this.#before = { lateVideo: kind === 'no video', wasSilent: isEndedBySilence(end) }
       const tookMs = clock.monotonicMs() - startedMs
-      const failures = isNoFault(end) ? 1 : this.#failures
+      const failures = isFault ? this.#failures : 1
       const delayMs = restartDelayMs({ failures, kind, tookMs }, Math.random())
       if (end.why === 'stream changed') this.#learn(end.found)
-      if (!isNoFault(end) || this.#state === 'recording') this.#reportEnd(end, delayMs)
+      if (isFault || this.#state === 'recording') this.#reportEnd(end, delayMs)
       await clock.sleep(delayMs, signal)
       if (signal.aborted) return
       this.#restarts += 1

@@ -174,7 +174,7 @@ export class FfmpegRun {
     if (frames === 0) this.times.arrived(nowMs, 0)
     if (frames <= this.frames) return
     this.#clockSteps.sinceLast()
-    // What waited for us came at some time before.
+    // A report that has waited for us came at some time before.
     if (!this.#holdUps.isHeldUp) this.times.arrived(nowMs, frames)
     this.begunMs ??= nowMs
     if (this.frames === 0) listener.recording()

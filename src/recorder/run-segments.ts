@@ -22,8 +22,6 @@ const tickMs = 3000
 
 /** A segment that FFmpeg has begun. */
 interface Begun {
-  /** How many of its run came before it. */
-  number: number
   /** As FFmpeg calls it. */
   file: string
   /** As it is called in `open/`. */
@@ -74,8 +72,7 @@ export class RunSegments {
   readonly #deps: RunSegmentsDeps
   /** Those that are still in `open/`, oldest first. */
   readonly #begun: Begun[] = []
-  #begunCount = 0
-  /** How many FFmpeg has closed, of which the last may not be known to have been begun: that is told by another pipe. */
+  /** How many of those FFmpeg has closed, the oldest; also of one that is yet to be told as begun, by another pipe. */
   #closedCount = 0
   #working: Promise<void> = Promise.resolve()
   #named: string | undefined
@@ -100,11 +97,10 @@ export class RunSegments {
   /** FFmpeg begins a segment of this name. */
   opened(file: string): void {
     this.#begun.push({
-      ...{ number: this.#begunCount, file, claimed: this.#claim(file), isUnreadable: false },
-      ...{ isRead: false, isDeleted: false, bytes: 0, lastStamp: 0, firstStamp: undefined },
+      ...{ file, claimed: this.#claim(file), isUnreadable: false, isRead: false },
+      ...{ isDeleted: false, bytes: 0, lastStamp: 0, firstStamp: undefined },
       range: { frames: [0, 0], sounds: [0, 0] },
     })
-    this.#begunCount += 1
     const grewMs = this.#deps.clock.monotonicMs()
     const { frames, sounds } = this.#deps.times.read
     this.#written = { file, bytes: 0, grewMs, isDeleted: false, frames, sounds }
@@ -181,9 +177,9 @@ export class RunSegments {
 
   /** Reads what has been written since, in its order. */
   async #readOn(isOver: boolean): Promise<void> {
-    for (const segment of this.#begun) {
+    for (const [index, segment] of this.#begun.entries()) {
       // What comes behind is read when FFmpeg has closed what comes before, and that is read.
-      const isClosed = isOver || segment.number < this.#closedCount
+      const isClosed = isOver || index < this.#closedCount
       await this.#readOne(segment)
       segment.isRead = isClosed
       if (!isClosed) break
@@ -272,6 +268,7 @@ export class RunSegments {
       // On a full disk it is tried again.
       if (!isClosed && !isOver) return
       this.#begun.shift()
+      this.#closedCount -= 1
       await segment.handle?.close().catch(() => {})
     }
   }

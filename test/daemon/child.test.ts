@@ -63,9 +63,11 @@ test('no line is lost of a program that writes far more than is read at once', a
 })
 
 test('no line is lost where this process gets no time when the program ends', async (t) => {
-  const lines = 3000
+  const [slow, atOnce] = [5000, 3000]
   let seen = 0
-  const script = `n=0; while [ $n -lt ${lines} ]; do n=$((n+1)); echo line number $n >&2; done`
+  // Many small pieces, so that they are gathered, and the rest while that goes on.
+  const many = `n=0; while [ $n -lt ${slow} ]; do n=$((n+1)); echo line number $n >&2; done`
+  const script = `${many}; seq ${atOnce} >&2`
   const child = startChild(['sh', '-c', script], { onLine: () => (seen += 1) > 0 })
   const timer = setInterval(() => {
     if (isThere(child.pid)) return
@@ -74,7 +76,7 @@ test('no line is lost where this process gets no time when the program ends', as
   }, 1)
   t.after(() => clearInterval(timer))
   await child.ended
-  assert.equal(seen, lines)
+  assert.equal(seen, slow + atOnce)
 })
 
 function isThere(pid = 0): boolean {

@@ -15,6 +15,7 @@ import { journalLines } from '../support/journal-lines.ts'
 import { startDaemon, type RunningDaemon } from '../support/running-daemon.ts'
 import { S3Server } from '../support/s3-server.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { startRecording } from './recordings.ts'
 
 test('every gap is noted with its reason, and lasts as long as the frames that are missing', async (t) => {
   const folder = await temporaryFolder(t)
@@ -69,13 +70,8 @@ test('every gap is noted with its reason, and lasts as long as the frames that a
 })
 
 test('the gap of a camera that describes a stream, and sends nothing of it, is one without video', async (t) => {
-  const folder = await temporaryFolder(t)
-  const camera = await startRtspCamera({ clip: await cachedClip() })
-  t.after(async () => camera.close())
-  const daemon = await startDaemon(t, 'recorder', folder, {
-    ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
-    STALL_SECONDS: 3,
-  })
+  const settings = { SEGMENT_DURATION: 2, STALL_SECONDS: 3 }
+  const { camera, daemon, folder } = await startRecording(t, settings)
   await daemon.line(/segment finished/)
   Object.assign(camera.faults, { rtpStops: true, rtcpStops: true })
   camera.disconnectAll()
@@ -112,13 +108,9 @@ async function holdUp(daemon: RunningDaemon, signal: AbortSignal): Promise<void>
     await sleep(1700)
   }
 }
+
 test('a gap that is found when the recorder stops is noted before it has stopped', async (t) => {
-  const folder = await temporaryFolder(t)
-  const camera = await startRtspCamera({ clip: await cachedClip() })
-  t.after(async () => camera.close())
-  const daemon = await startDaemon(t, 'recorder', folder, {
-    ...{ CAMERA_1_URL: camera.url, CAMERA_1_NAME: 'Front', SEGMENT_DURATION: 2 },
-  })
+  const { camera, daemon, folder } = await startRecording(t, { SEGMENT_DURATION: 2 })
   await daemon.line(/segment finished/)
   camera.faults.refuseConnections = true
   camera.disconnectAll()

@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { appendFileSync, readdirSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { systemClock } from '../../src/daemon/clock.ts'
-import { createLog } from '../../src/daemon/logger.ts'
-import { Redactor } from '../../src/daemon/redact.ts'
 import { OpenSegments } from '../../src/recorder/open-segments.ts'
 import { RunSegments } from '../../src/recorder/run-segments.ts'
 import { RunTimes, type FragmentTimes } from '../../src/recorder/timing/run-times.ts'
@@ -20,8 +16,10 @@ import { foldersBelow, makeFolders } from '../../src/segments/folders.ts'
 import { HeldClock } from '../support/held-clock.ts'
 import { journalLines } from '../support/journal-lines.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
+import { fragmented, LogLines } from '../uploader/workbench.ts'
 
-const frames = 100
+/** Of `fragmented`, at ten a second. */
+const frames = 20
 const file = 'Front_20250125_120000.mp4'
 
 test('a segment that FFmpeg closes while it is being read is read to its end before it is closed', async (t) => {
@@ -62,14 +60,13 @@ class WatchedTimes extends RunTimes {
 async function startRun(t: TestContext) {
   const folders = foldersBelow(await temporaryFolder(t))
   await makeFolders(folders)
-  record(join(folders.open, file))
-  const options = { folder: folders.logs, daemon: 'recorder', retentionDays: 1, maxBytes: 1e8 }
-  const log = createLog({ ...options, level: 'ERROR', format: 'text' }, new Redactor(), systemClock)
+  await copyFile(await fragmented(), join(folders.open, file))
+  const log = new LogLines()
   const segments = new OpenSegments(folders, { closed: new ClosedSegments(folders.closed), log })
   const clock = new HeldClock()
   const times = new WatchedTimes({ heldFrames: 1 })
   const startMs = clock.monotonicMs()
-  for (let frame = 1; frame <= frames; frame += 10) times.arrived(startMs + frame * 40, frame)
+  for (let frame = 1; frame <= frames; frame += 5) times.arrived(startMs + frame * 100, frame)
   // Behind a pause all before it is settled.
   times.arrived(startMs + 60_000, frames + 1)
   const footage: FootageSpan[] = []
@@ -91,12 +88,4 @@ async function startRun(t: TestContext) {
     return footage.length > 0 ? journalLines<ClosedSegment>(folders.closed)[0] : undefined
   }
   return { folders, written, times, lineOf }
-}
-
-function record(path: string): void {
-  const source = ['-f', 'lavfi', '-i', `testsrc2=size=64x64:rate=25:duration=${frames / 25}`]
-  const encoder = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency']
-  const fragments = ['-movflags', '+empty_moov+default_base_moof', '-frag_duration', '500000']
-  const output = [...fragments, '-use_editlist', '0', '-f', 'mp4', path]
-  execFileSync('ffmpeg', ['-v', 'error', ...source, ...encoder, ...output])
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { describe, test } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { brokenPlaces } from '../support/frame-counter.ts'
 import {
@@ -13,6 +13,7 @@ import {
   recordSeconds,
   secondsUntil,
   startRecording,
+  type Recording,
 } from './recordings.ts'
 
 describe('a recording that gets no video', { concurrency: 10 }, () => {
@@ -54,28 +55,23 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
       })
 
   test('with the default STALL_SECONDS, too, a camera silent for 60 s is recorded within 15 s of its return', async (t) => {
-    const { camera, daemon, folder } = await startRecording(t, { STALL_SECONDS: 15 })
+    const recording = await startRecording(t, { STALL_SECONDS: 15 })
+    const { camera, daemon } = recording
     await daemon.line(/recording started/)
     await recordSeconds(camera, 2)
     const faultFrame = camera.frameNow
     camera.faults.silent = true
     const noticed = await secondsUntil(daemon, /has fallen silent/)
     await sleep(60_000 - noticed * 1000)
-    const overFrame = camera.frameNow
-    camera.faults.silent = false
-    await daemon.line(/recording started .*tries/)
-    await recordSeconds(camera, 1)
-    await daemon.stop()
-    const { afterSeconds } = lossAround(await countersOf(recordings(folder)), faultFrame, overFrame)
     t.diagnostic(`noticed after ${noticed.toFixed(1)} s`)
-    t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after its return`)
+    const afterSeconds = await secondsUntilRecorded(t, recording, faultFrame)
     assert.ok(noticed <= 20)
     assert.ok(afterSeconds <= 15, `${afterSeconds} s`)
   })
 
   test('a camera that comes back while FFmpeg waits for what it had asked is asked anew at once', async (t) => {
-    const settings = { STALL_SECONDS: 15, LOG_LEVEL: 'DEBUG' }
-    const { camera, daemon, folder } = await startRecording(t, settings)
+    const recording = await startRecording(t, { STALL_SECONDS: 15, LOG_LEVEL: 'DEBUG' })
+    const { camera, daemon } = recording
     await daemon.line(/recording started/)
     await recordSeconds(camera, 2)
     const faultFrame = camera.frameNow
@@ -83,13 +79,7 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
     const ended = await daemon.line(/recording ended .*no answer/, { withinMs: 60_000 })
     const [, seconds] = /nextTrySeconds=([\d.]+)/.exec(ended) ?? []
     await sleep(Number(seconds) * 1000 + 1000)
-    const overFrame = camera.frameNow
-    camera.faults.silent = false
-    await daemon.line(/recording started .*tries/)
-    await recordSeconds(camera, 1)
-    await daemon.stop()
-    const { afterSeconds } = lossAround(await countersOf(recordings(folder)), faultFrame, overFrame)
-    t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after its return`)
+    const afterSeconds = await secondsUntilRecorded(t, recording, faultFrame)
     assert.ok(afterSeconds <= 8, `${afterSeconds} s`)
     assert.ok(count(daemon, /WARNING .*not recording/) <= 2, daemon.lines.join('\n'))
   })
@@ -156,3 +146,19 @@ describe('a recording that gets no video', { concurrency: 10 }, () => {
     assert.ok(loss.beforeSeconds <= 2 && loss.afterSeconds <= 15)
   })
 })
+
+/** Lets a camera speak again; answers how long after that the first frame is recorded, and stops the recorder. */
+async function secondsUntilRecorded(
+  t: TestContext,
+  { camera, daemon, folder }: Recording,
+  faultFrame: number,
+): Promise<number> {
+  const overFrame = camera.frameNow
+  camera.faults.silent = false
+  await daemon.line(/recording started .*tries/)
+  await recordSeconds(camera, 1)
+  await daemon.stop()
+  const { afterSeconds } = lossAround(await countersOf(recordings(folder)), faultFrame, overFrame)
+  t.diagnostic(`first frame ${afterSeconds.toFixed(1)} s after its return`)
+  return afterSeconds
+}
